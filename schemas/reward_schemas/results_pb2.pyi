@@ -1,0 +1,178 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Result(_message.Message):
+    __slots__ = ("epoch", "generation", "partition", "offset", "index", "run_id", "append_time_ms", "pane", "run", "late_event", "dead_letter", "gap", "quarantine")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    APPEND_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    PANE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    LATE_EVENT_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    generation: int
+    partition: int
+    offset: int
+    index: int
+    run_id: str
+    append_time_ms: int
+    pane: PaneRow
+    run: RunRow
+    late_event: LateEvent
+    dead_letter: DeadLetter
+    gap: Gap
+    quarantine: Quarantine
+    def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ...) -> None: ...
+
+class PaneRow(_message.Message):
+    __slots__ = ("window", "kind", "attempt", "slot", "closed", "reported", "expected", "panes", "flags", "event_time_ms", "series", "weights", "roles", "sums", "values")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    PANES_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    window: str
+    kind: str
+    attempt: int
+    slot: int
+    closed: bool
+    reported: int
+    expected: int
+    panes: int
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    event_time_ms: int
+    series: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    sums: _containers.RepeatedScalarFieldContainer[str]
+    values: bytes
+    def __init__(self, window: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., slot: _Optional[int] = ..., closed: bool = ..., reported: _Optional[int] = ..., expected: _Optional[int] = ..., panes: _Optional[int] = ..., flags: _Optional[_Iterable[str]] = ..., event_time_ms: _Optional[int] = ..., series: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ..., roles: _Optional[_Iterable[str]] = ..., sums: _Optional[_Iterable[str]] = ..., values: _Optional[bytes] = ...) -> None: ...
+
+class RunRow(_message.Message):
+    __slots__ = ("state", "attempt", "project", "tags", "trainer", "config_json", "started_ms", "last_event_ms", "last_step", "expected", "active", "silent_ranks", "counts", "flags", "reason")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    TRAINER_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_EVENT_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEP_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    SILENT_RANKS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    attempt: int
+    project: str
+    tags: _containers.ScalarMap[str, str]
+    trainer: str
+    config_json: str
+    started_ms: int
+    last_event_ms: int
+    last_step: int
+    expected: int
+    active: int
+    silent_ranks: _containers.RepeatedScalarFieldContainer[int]
+    counts: _containers.ScalarMap[str, int]
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, state: _Optional[str] = ..., attempt: _Optional[int] = ..., project: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., trainer: _Optional[str] = ..., config_json: _Optional[str] = ..., started_ms: _Optional[int] = ..., last_event_ms: _Optional[int] = ..., last_step: _Optional[int] = ..., expected: _Optional[int] = ..., active: _Optional[int] = ..., silent_ranks: _Optional[_Iterable[int]] = ..., counts: _Optional[_Mapping[str, int]] = ..., flags: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LateEvent(_message.Message):
+    __slots__ = ("axis", "kind", "attempt", "rank", "session", "seq", "slot", "lateness", "fate")
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    LATENESS_FIELD_NUMBER: _ClassVar[int]
+    FATE_FIELD_NUMBER: _ClassVar[int]
+    axis: str
+    kind: str
+    attempt: int
+    rank: int
+    session: int
+    seq: int
+    slot: int
+    lateness: int
+    fate: str
+    def __init__(self, axis: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., session: _Optional[int] = ..., seq: _Optional[int] = ..., slot: _Optional[int] = ..., lateness: _Optional[int] = ..., fate: _Optional[str] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("field", "reason", "payload", "payload_bytes", "rank", "session", "seq")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    reason: str
+    payload: bytes
+    payload_bytes: int
+    rank: int
+    session: int
+    seq: int
+    def __init__(self, field: _Optional[str] = ..., reason: _Optional[str] = ..., payload: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., rank: _Optional[int] = ..., session: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("from_offset", "to_offset", "reason")
+    FROM_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TO_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    from_offset: int
+    to_offset: int
+    reason: str
+    def __init__(self, from_offset: _Optional[int] = ..., to_offset: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Quarantine(_message.Message):
+    __slots__ = ("released", "error", "traceback")
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    TRACEBACK_FIELD_NUMBER: _ClassVar[int]
+    released: bool
+    error: str
+    traceback: str
+    def __init__(self, released: bool = ..., error: _Optional[str] = ..., traceback: _Optional[str] = ...) -> None: ...
