@@ -1,0 +1,140 @@
+"""Results: what the fold says, each with its identity (generation, partition, offset, index)."""
+
+from __future__ import annotations
+
+import numpy as np
+from reward_schemas.events import Identity
+from reward_schemas.results_pb2 import DeadLetter, Gap, LateEvent, PaneRow, Quarantine, Result, RunRow
+
+from reward_engine import bounds, sums
+from reward_engine.state import Lane, Pane, Partition, Quarantined, Run, senders_active
+
+__all__ = ["Emitter", "version"]
+
+
+def version(result: Result) -> int:
+    """Orders the rows of one key: epoch (8 bits), generation (12), offset (44). A uint64."""
+    return result.epoch << 56 | result.generation << 44 | result.offset
+
+
+class Emitter:
+    """Collects the results of one record."""
+
+    def __init__(self, partition: Partition, offset: int, append_time_ms: int) -> None:
+        self.results: list[Result] = []
+        self._partition, self._offset, self._append_time_ms = partition, offset, append_time_ms
+
+    def _emit(self, run_id: str, **body: PaneRow | RunRow | LateEvent | DeadLetter | Gap | Quarantine) -> None:
+        self.results.append(
+            Result(
+                epoch=self._partition.epoch,
+                generation=bounds.FOLD_GENERATION,
+                partition=self._partition.partition,
+                offset=self._offset,
+                index=len(self.results),
+                run_id=run_id,
+                append_time_ms=self._append_time_ms,
+                **body,
+            )
+        )
+
+    def pane(self, run: Run, lane: Lane, pane: Pane, *, closed: bool) -> None:
+        """The row of a single pane; `closed` False: a partial one, which a later row replaces."""
+        self._sums(run, lane, pane, lane.axis.row, pane.table, closed, panes=1)
+
+    def window(self, run: Run, lane: Lane, pane: Pane, name: str, panes: list[Pane]) -> None:
+        """The row of a window that ends with a pane that has just closed."""
+        self._sums(run, lane, pane, name, sums.merged([p.table for p in panes]), True, panes=len(panes))
+
+    def _sums(self, run: Run, lane: Lane, pane: Pane, window: str, table: np.ndarray, closed: bool, panes: int) -> None:
+        series = run.series[lane.kind]
+        size = len(table)
+        self._emit(
+            run.run_id,
+            pane=PaneRow(
+                window=window,
+                kind=lane.kind,
+                attempt=run.attempt,
+                slot=pane.slot,
+                closed=closed,
+                reported=len(pane.reported),
+                expected=run.senders_expected(),
+                panes=panes,
+                flags=sorted(run.flags | pane.flags),
+                event_time_ms=pane.event_ms,
+                series=series.names[:size],
+                weights=series.weights[:size],
+                roles=series.roles[:size],
+                sums=sums.NAMES,
+                values=table.astype("<f8", copy=False).tobytes(),
+            ),
+        )
+
+    def run(self, run: Run, state: str = "") -> None:
+        """What is known of a run; `state` where it is not the run's own ("forgotten")."""
+        run.dirty = False
+        sessions = [seen for sender in run.senders.values() for seen in sender.sessions.values()]
+        reports = [report for sender in run.senders.values() for report in sender.reports.values()]
+        counts = dict(run.counts)
+        counts["missing"] = sum(seen.missing for seen in sessions)
+        counts["sessions"] = len(sessions)
+        if reports:
+            counts["sender_accepted"] = sum(report.accepted for report in reports)
+            counts["sender_spooled"] = sum(report.spooled for report in reports)
+            counts["sender_dropped"] = sum(sum(report.dropped.values()) for report in reports)
+        self._emit(
+            run.run_id,
+            run=RunRow(
+                state=state or run.state,
+                attempt=run.attempt,
+                project=run.project,
+                tags=run.tags,
+                trainer=run.trainer,
+                config_json=run.config_json,
+                started_ms=run.started_ms,
+                last_event_ms=run.last_event_ms,
+                last_step=run.top_step,
+                expected=run.senders_expected(),
+                active=senders_active(run),
+                silent_ranks=sorted(rank for rank, sender in run.senders.items() if sender.silent and not sender.finished),
+                counts=counts,
+                flags=sorted(run.flags),
+                reason=run.reason,
+            ),
+        )
+
+    def late(self, lane: Lane, identity: Identity, slot: int, lateness: int, fate: str) -> None:
+        """An event for a slot that was closed; lateness in steps or ms behind the newest closed slot."""
+        self._emit(
+            identity.run_id,
+            late_event=LateEvent(
+                axis=lane.axis.name,
+                kind=lane.kind,
+                attempt=identity.attempt,
+                rank=identity.rank,
+                session=identity.session,
+                seq=identity.seq,
+                slot=slot,
+                lateness=lateness,
+                fate=fate,
+            ),
+        )
+
+    def dead_letter(self, field: str, reason: str, payload: bytes, identity: Identity | None) -> None:
+        """A message that could not be used; its first 64 KiB."""
+        who = {"rank": identity.rank, "session": identity.session, "seq": identity.seq} if identity else {}
+        letter = DeadLetter(
+            field=field, reason=reason, payload=payload[: bounds.DEAD_LETTER_BYTES_MAX], payload_bytes=len(payload), **who
+        )
+        self._emit(identity.run_id if identity else "", dead_letter=letter)
+
+    def gap(self, from_offset: int, to_offset: int, reason: str) -> None:
+        """Records [from, to) of the source that no fold saw."""
+        self._emit("", gap=Gap(from_offset=from_offset, to_offset=to_offset, reason=reason))
+
+    def quarantine(self, run_id: str, quarantined: Quarantined, *, released: bool = False) -> None:
+        """A run is taken out of aggregation after an error in the fold, or let in again."""
+        self._emit(
+            run_id,
+            quarantine=Quarantine(released=released, error=quarantined.error, traceback=quarantined.traceback),
+        )

@@ -1,0 +1,158 @@
+"""What the fold remembers: small, typed, serialisable. One `Partition` holds its runs; a run holds nothing of another.
+
+Partition ── Run ── Sender           who speaks
+              └──── Lane ── Pane     what they said, by step and by event time, for rewards and for trainer scalars
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import Struct, field
+
+from reward_engine import bounds
+from reward_engine.senders import Sender
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that gets a row whenever a pane closes: the panes of the last `width` steps or milliseconds."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An integer axis of panes. `pane`: a pane's width on it; `windows`: those that are emitted."""
+
+    name: str
+    row: str  # the name of a single pane's row
+    pane: int
+    windows: tuple[Window, ...]
+
+    @property
+    def held(self) -> int:
+        """How many closed panes are kept: the longest window's."""
+        return max(window.width for window in self.windows) // self.pane
+
+
+STEP = Axis("step", "step", 1, (Window("100 steps", 100),))
+TIME = Axis("time", f"{bounds.TIME_PANE_MS // 1000}s", bounds.TIME_PANE_MS, (Window("5m", 300_000),))
+AXES = {axis.name: axis for axis in (STEP, TIME)}
+
+REWARD, TRAINER = "reward", "trainer"
+
+
+class Pane(Struct, array_like=True):
+    """The sums of all series over one slot. table: float64[series, sums]."""
+
+    slot: int
+    table: np.ndarray
+    touched_ms: int  # when something was added last, on the partition's clock of absence
+    event_ms: int = 0  # the latest event time in it
+    reported: set[int] = field(default_factory=set)  # ranks that have said all they have to say of it
+    flags: set[str] = field(default_factory=set)
+
+
+class Lane(Struct, array_like=True):
+    """The panes of one kind of series along one axis: open ones, and the ring of closed ones that a window may need."""
+
+    axis_name: str
+    kind: str
+    open: dict[int, Pane] = field(default_factory=dict)
+    held: dict[int, Pane] = field(default_factory=dict)
+    passed: int = -1  # every slot up to this has left the ring
+    newest: int = -1  # the newest closed slot
+    dirty: set[int] = field(default_factory=set)  # changed since their last row
+    flag_next: set[str] = field(default_factory=set)  # flags for the next pane that opens
+
+    @property
+    def axis(self) -> Axis:
+        return AXES[self.axis_name]
+
+
+class Series(Struct, array_like=True):
+    """The series of one kind in the order in which they appeared."""
+
+    names: list[str] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+
+    def row(self, name: str, weight: float, role: str) -> int:
+        """The row of a series, which is added if it is new. Its weight and role are those of the latest message."""
+        if name in self.names:
+            at = self.names.index(name)
+            self.weights[at], self.roles[at] = weight, role
+            return at
+        self.names.append(name)
+        self.weights.append(weight)
+        self.roles.append(role)
+        return len(self.names) - 1
+
+
+class Run(Struct, array_like=True):
+    """One training, as far as the log has told."""
+
+    run_id: str
+    heard_ms: int  # on the partition's clock of absence
+    started_ms: int  # event time of its first event
+    attempt: int
+    state: str = "live"  # | "finished" | "lost"
+    expected: int = 0  # senders, as the messages of this attempt say; 0: unknown
+    project: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    trainer: str = ""
+    config_json: str = ""
+    reason: str = ""
+    top_step: int = -1
+    last_event_ms: int = 0
+    senders: dict[int, Sender] = field(default_factory=dict)
+    front: dict[int, int] = field(default_factory=dict)  # time slot -> active senders whose lateness-corrected time is in it
+    watermark_ms: int = 0  # time panes that end by here are closed
+    series: dict[str, Series] = field(default_factory=lambda: {REWARD: Series(), TRAINER: Series()})
+    lanes: list[Lane] = field(default_factory=lambda: [Lane(axis, kind) for axis in AXES for kind in (REWARD, TRAINER)])
+    counts: dict[str, int] = field(default_factory=dict)
+    flags: set[str] = field(default_factory=set)
+    dirty: bool = True  # changed since its last row
+
+    def lane(self, axis: Axis, kind: str) -> Lane:
+        return next(lane for lane in self.lanes if lane.kind == kind and lane.axis_name == axis.name)
+
+    def count(self, what: str, by: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + by
+        self.dirty = True
+
+    def senders_expected(self) -> int:
+        return self.expected or len(self.senders)
+
+
+class Quarantined(Struct, array_like=True):
+    """A run whose events made the fold fail: it is no longer aggregated."""
+
+    error: str
+    traceback: str
+    offset: int
+    attempt: int = 0
+    dropped: int = 0
+
+
+class Partition(Struct, array_like=True):
+    """The fold's state of one partition of the events topic: a function of the records up to `through`."""
+
+    partition: int
+    epoch: int = 0  # counts re-creations of the topic
+    through: int = -1
+    clock_ms: int = 0  # the largest append time
+    tick_ms: int = 0  # the clock at the last tick
+    absence_ms: int = 0  # the clock of silence: it advances by at most two intervals a tick
+    rule_version: int = -1
+    runs: dict[str, Run] = field(default_factory=dict)
+    quarantined: dict[str, Quarantined] = field(default_factory=dict)
+    forgotten: dict[str, int] = field(default_factory=dict)  # run -> offset, oldest first
+
+
+def senders_active(run: Run) -> int:
+    """How many senders speak."""
+    return sum(not sender.silent and not sender.finished for sender in run.senders.values())
