@@ -1,0 +1,207 @@
+"""The reporter: what a trainer calls.
+
+with start_run("math-grpo", functions={"accuracy": 1.0, "format": 0.2}) as run:
+    run.log_rollout(step, rewards={"accuracy": a, "format": f}, groups=g, lengths=n, advantages=adv)
+    run.log_trainer(step, kl=kl, entropy=ent, loss=loss)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from reward_schemas.events import RANK_MAX, Event, Identity, RunEvent, RunState
+from reward_schemas.parse import Refused, check_name, check_run_event
+
+from reward_producers import columns
+from reward_producers.columns import Functions, Vector
+from reward_producers.sender import Counts, Sender
+
+log = logging.getLogger("reward_monitor")
+
+QUEUE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class RewardInputError(ValueError):
+    """A call that can't become an event: `field` and `reason`. Raised only by a strict reporter."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.field, self.reason = refused.field, refused.reason
+
+
+def start_run(
+    project: str,
+    functions: Functions,
+    *,
+    run_id: str | None = None,
+    brokers: str | None = None,
+    rank: int | None = None,
+    world_size: int | None = None,
+    attempt: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    trainer: str = "",
+    strict: bool = False,
+    queue_bytes_max: int = QUEUE_BYTES_MAX,
+) -> Reporter:
+    """Starts reporting a run to Kafka; every rank of the run calls it, with the same run id.
+
+    functions: names to weights, or `RewardFunction`s. What isn't given comes from the environment:
+    REWARD_MONITOR_BROKERS, REWARD_MONITOR_RUN_ID, REWARD_MONITOR_ATTEMPT, and RANK and WORLD_SIZE of the launcher.
+    strict: raise `RewardInputError` for a call that doesn't fit, instead of counting it and warning once.
+    Raises ValueError where no run can be started: no brokers, no common run id, unusable functions.
+    """
+    rank = _from_environment(rank, "RANK", 0)
+    world_size = _from_environment(world_size, "WORLD_SIZE", 1)
+    attempt = _from_environment(attempt, "REWARD_MONITOR_ATTEMPT", 1)
+    if not 0 <= rank < world_size <= RANK_MAX + 1:
+        raise ValueError(f"rank {rank} of {world_size}: pass rank=... and world_size=..., or set RANK and WORLD_SIZE")
+    if not 0 <= attempt < 2**32:
+        raise ValueError(f"attempt {attempt}: pass attempt=... or set REWARD_MONITOR_ATTEMPT, 1 for the run's first start")
+    brokers = brokers or os.environ.get("REWARD_MONITOR_BROKERS")
+    if not brokers:
+        raise ValueError("no brokers: pass brokers='host:port' or set REWARD_MONITOR_BROKERS")
+    run_id = run_id or os.environ.get("REWARD_MONITOR_RUN_ID")
+    if not run_id:
+        if world_size > 1:
+            raise ValueError("the ranks of a run need one run id: pass run_id=... or set REWARD_MONITOR_RUN_ID for all of them")
+        run_id = new_run_id(project)
+    try:
+        check_name("run_id", run_id)
+        table = columns.functions_of(functions)
+        started = check_run_event(
+            RunEvent(
+                RunState.STARTED if attempt <= 1 else RunState.RESUMED,
+                project,
+                {str(k): str(v) for k, v in (tags or {}).items()},
+                trainer,
+                msgspec.json.encode(config or {}, enc_hook=str).decode(),  # NaN becomes null: JSON has none
+                table,
+            )
+        )
+    except Refused as refused:
+        raise RewardInputError(refused) from None
+    identity = Identity(run_id, attempt, rank, secrets.randbits(64), 0)
+    reporter = Reporter(identity, table, world_size, brokers, strict, queue_bytes_max)
+    reporter.put(started)
+    return reporter
+
+
+def new_run_id(project: str) -> str:
+    """The project's name and a UUIDv7, which carries the time of the start (RFC 9562)."""
+    bits = time.time_ns() // 1_000_000 << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    digits = f"{bits:032x}"
+    return "-".join([project, digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
+
+
+class Reporter:
+    """One rank's reporter of one run. Its calls copy what they are given, queue it and return."""
+
+    def __init__(
+        self, identity: Identity, functions: tuple, senders: int, brokers: str, strict: bool, queue_bytes_max: int
+    ) -> None:
+        self.run_id, self.rank = identity.run_id, identity.rank
+        self._identity, self._functions, self._senders, self._strict = identity, functions, senders, strict
+        self._seq = -1
+        self._warned: set[str] = set()
+        self._finished = threading.Lock()
+        self._sender = Sender(brokers, self._event, queue_bytes_max)
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the events so far."""
+        return self._sender.counts
+
+    def log_rollout(
+        self,
+        step: int,
+        rewards: Mapping[str, Vector],
+        groups: Vector,
+        lengths: Vector | None = None,
+        advantages: Vector | None = None,
+        truncated: Vector | None = None,
+        more: bool = False,
+    ) -> None:
+        """Reports this rank's completions of a step.
+
+        rewards: for each declared function n numbers, None where it did not score. groups: n whole numbers, the same for
+        the completions of one prompt and unique within the step across ranks. lengths: in tokens. more: further batches
+        of this rank and step follow.
+        """
+        self._take(columns.rollout, self._functions, step, rewards, groups, lengths, advantages, truncated, more)
+
+    def log_trainer(
+        self, step: int, kl: float | None = None, entropy: float | None = None, loss: float | None = None, **scalars: float | None
+    ) -> None:
+        """Reports one optimizer step's scalars: kl in nats, entropy in nats a token, loss, and any others by name."""
+        self._take(columns.trainer_step, step, {"kl": kl, "entropy": entropy, "loss": loss, **scalars})
+
+    def finish(self, reason: str = "", timeout_s: float = 10.0) -> Counts:
+        """Ends the run for this rank, sends what is queued for at most so long, and says what became of it all."""
+        if not self._finished.acquire(blocking=False):
+            return self.counts
+        self._sender.report()
+        self.put(RunEvent(RunState.FINISHED, reason=reason), size=0)  # there is always room for the end
+        counts = self._sender.close(timeout_s)
+        log.info("run %s rank %d: %s", self.run_id, self.rank, counts)
+        return counts
+
+    def put(self, body: object, size: int = 256) -> None:
+        """Hands over a body as it is."""
+        self._sender.put(body, size)
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.finish(reason="" if kind is None else kind.__name__)
+
+    def _take(self, make: Any, *given: Any) -> None:
+        if self._finished.locked():
+            self._refuse(Refused("run", "finished already; the call came too late"))
+            return
+        try:
+            body = make(*given)
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        except Exception as error:  # noqa: BLE001 - a foreign tensor's own failure must not end the training
+            self._refuse(Refused("arguments", f"{type(error).__name__}: {error}"))
+            return
+        rewards = getattr(body, "rewards", None)
+        self._sender.put(body, 256 + (0 if rewards is None else 2 * rewards.nbytes))
+
+    def _refuse(self, refused: Refused) -> None:
+        self.counts.drop(f"refused: {refused.field}")
+        if self._strict:
+            raise RewardInputError(refused)
+        if refused.field not in self._warned:
+            self._warned.add(refused.field)
+            log.warning("run %s: a call was refused and counted: %s", self.run_id, refused)
+
+    def _event(self, body: Any) -> Event:
+        self._seq += 1
+        return Event(
+            Identity(self.run_id, self._identity.attempt, self.rank, self._identity.session, self._seq),
+            time.time_ns() // 1_000_000,
+            self._senders,
+            body,
+        )
+
+
+def _from_environment(given: int | None, name: str, default: int) -> int:
+    if given is not None:
+        return given
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name}={text!r} in the environment is not a whole number") from None
