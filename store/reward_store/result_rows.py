@@ -1,0 +1,190 @@
+"""Rows of the results topic: each kind of result and its table. Pure: bytes and messages in, Arrow out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+from reward_engine.emit import version
+from reward_engine.sums import NAMES
+from reward_schemas.results_pb2 import PaneRow, Result
+
+from reward_store import columns
+from reward_store.event_rows import Arrived
+
+_PAYLOAD_BYTES_MAX = 65_536
+
+
+class Malformed(ValueError):
+    """A result that can't be landed, and why."""
+
+
+def read_result(value: bytes | None) -> Result:
+    """The result of a message; raises Malformed for what isn't one, or doesn't fit in itself."""
+    try:
+        result = Result.FromString(value or b"")
+    except DecodeError as error:
+        raise Malformed(f"not a protobuf message of this schema ({error})") from None
+    kind = result.WhichOneof("kind")
+    if kind not in TABLES:
+        raise Malformed("of a kind that this version doesn't know: update the lander")
+    if not (result.epoch < 2**8 and result.generation < 2**12 and 0 <= result.offset < 2**44):
+        raise Malformed(f"epoch {result.epoch}, generation {result.generation}, offset {result.offset} don't fit a version")
+    if kind == "pane":
+        _check_pane(result.pane)
+    return result
+
+
+def _check_pane(pane: PaneRow) -> None:
+    series = len(pane.series)
+    if not series or len({series, len(pane.weights), len(pane.roles)}) != 1:
+        raise Malformed(f"{series} series with {len(pane.weights)} weights, {len(pane.roles)} roles")
+    if len(pane.values) != 8 * series * len(pane.sums):
+        raise Malformed(f"{len(pane.values)} bytes of values for {series} series of {len(pane.sums)} sums")
+
+
+def unreadable(records: Sequence[Arrived], reasons: Sequence[str], epoch: int) -> pa.Table:
+    """Rows of `dead_letter_rows` for records of the results topic that `read_result` refused."""
+    rows = len(records)
+    values = [r.value or b"" for r in records]
+    return pa.table(
+        {
+            "source": pa.array(["results"] * rows, pa.string()),
+            "epoch": pa.array([epoch] * rows, pa.uint32()),
+            "partition": pa.array([r.partition for r in records], pa.uint32()),
+            "offset": pa.array([r.offset for r in records], pa.int64()),
+            "run_id": pa.array([(r.key or b"").decode(errors="replace") for r in records], pa.string()),
+            "field": pa.array(["result"] * rows, pa.string()),
+            "reason": pa.array(list(reasons), pa.string()),
+            "payload": pa.array([value[:_PAYLOAD_BYTES_MAX] for value in values], pa.binary()),
+            "payload_bytes": pa.array([len(value) for value in values], pa.uint64()),
+            "append_time": columns.instants([r.append_time_ms for r in records]),
+        }
+    )
+
+
+def pane_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each series of each pane or window. Sums that this version doesn't know are left out; missing ones are NULL."""
+    panes = [result.pane for result in results]
+    take = pa.array(np.repeat(np.arange(len(panes), dtype=np.int32), [len(pane.series) for pane in panes]))
+    run_ids = [result.run_id for result in results]
+    each = {
+        "run_id": pa.array(run_ids, pa.string()),
+        **{n: pa.array([getattr(pane, n) for pane in panes], t) for n, t in _PANE.items()},
+        "flags": columns.lists([pane.flags for pane in panes], pa.string()),
+        "event_time": columns.instants([pane.event_time_ms for pane in panes]),
+        **_origin(results),
+        "month": columns.months(run_ids),
+    }
+    table = {name: column.take(take) for name, column in each.items()}
+    for name, of, kind in (
+        ("series", "series", pa.string()),
+        ("weight", "weights", pa.float64()),
+        ("role", "roles", pa.string()),
+    ):
+        table[name] = pa.array([value for pane in panes for value in getattr(pane, of)], kind)
+    return pa.table(table | _sums(panes))
+
+
+def _sums(panes: Sequence[PaneRow]) -> dict[str, pa.Array]:
+    if all(tuple(pane.sums) == NAMES for pane in panes):  # nearly always: the fold's sums are ours
+        values = np.frombuffer(b"".join(pane.values for pane in panes), "<f8").reshape(-1, len(NAMES))
+        return {name: pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(NAMES)}
+    parts: dict[str, list[pa.Array]] = {name: [] for name in NAMES}
+    for pane in panes:
+        values = np.frombuffer(pane.values, "<f8").reshape(len(pane.series), len(pane.sums))
+        at = {name: i for i, name in enumerate(pane.sums)}
+        for name, column in parts.items():
+            column.append(pa.array(values[:, at[name]].copy()) if name in at else pa.nulls(len(pane.series), pa.float64()))
+    return {name: pa.concat_arrays(column) for name, column in parts.items()}
+
+
+def run_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each run's state."""
+    runs = [result.run for result in results]
+    return pa.table(
+        {
+            "run_id": pa.array([result.run_id for result in results], pa.string()),
+            **{n: pa.array([getattr(run, n) for run in runs], t) for n, t in _RUN.items()},
+            "started_at": columns.instants([run.started_ms for run in runs]),
+            "last_event_at": columns.instants([run.last_event_ms for run in runs]),
+            "tags": pa.array([list(run.tags.items()) for run in runs], pa.map_(pa.string(), pa.string())),
+            "counts": pa.array([list(run.counts.items()) for run in runs], pa.map_(pa.string(), pa.uint64())),
+            "silent_ranks": columns.lists([run.silent_ranks for run in runs], pa.uint32()),
+            "flags": columns.lists([run.flags for run in runs], pa.string()),
+            **_origin(results),
+        }
+    )
+
+
+def late_event_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each late message and axis."""
+    return _plain(results, [result.late_event for result in results], _LATE)
+
+
+def dead_letter_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each message of a sender that could not be used."""
+    table = _plain(results, [result.dead_letter for result in results], _DEAD)
+    return table.append_column("source", pa.array(["events"] * len(results), pa.string()))
+
+
+def gap_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each range of records that no fold saw."""
+    return _plain(results, [result.gap for result in results], _GAP).drop_columns(["run_id"])
+
+
+def quarantine_rows(results: Sequence[Result]) -> pa.Table:
+    """A row for each quarantine or release."""
+    return _plain(results, [result.quarantine for result in results], _QUARANTINE)
+
+
+def _plain(results: Sequence[Result], bodies: Sequence, fields: dict[str, pa.DataType]) -> pa.Table:
+    return pa.table(
+        {
+            "run_id": pa.array([result.run_id for result in results], pa.string()),
+            **{n: pa.array([getattr(body, n) for body in bodies], t) for n, t in fields.items()},
+            **_origin(results),
+        }
+    )
+
+
+def _origin(results: Sequence[Result]) -> dict[str, pa.Array]:
+    return {
+        "append_time": columns.instants([result.append_time_ms for result in results]),
+        **{n: pa.array([getattr(result, n) for result in results], t) for n, t in _PLACE.items()},
+        "version": pa.array([version(result) for result in results], pa.uint64()),
+    }
+
+
+_TEXT, _U32, _U64, _I64, _FLAG = pa.string(), pa.uint32(), pa.uint64(), pa.int64(), pa.bool_()
+_PLACE = {"epoch": _U32, "generation": _U32, "partition": _U32, "offset": _I64, "index": _U32}
+_PANE = {
+    "kind": _TEXT, "window": _TEXT, "slot": _I64, "attempt": _U32,
+    "closed": _FLAG, "reported": _U32, "expected": _U32, "panes": _U32,
+}  # fmt: skip
+_RUN = {
+    "state": _TEXT, "attempt": _U32, "project": _TEXT, "trainer": _TEXT, "config_json": _TEXT,
+    "last_step": _I64, "expected": _U32, "active": _U32, "reason": _TEXT,
+}  # fmt: skip
+_LATE = {
+    "attempt": _U32, "rank": _U32, "session": _U64, "seq": _U64, "axis": _TEXT, "kind": _TEXT,
+    "slot": _I64, "lateness": _I64, "fate": _TEXT,
+}  # fmt: skip
+_DEAD = {
+    "rank": _U32, "session": _U64, "seq": _U64, "field": _TEXT, "reason": _TEXT,
+    "payload": pa.binary(), "payload_bytes": _U64,
+}  # fmt: skip
+_GAP = {"from_offset": _I64, "to_offset": _I64, "reason": _TEXT}
+_QUARANTINE = {"released": _FLAG, "error": _TEXT, "traceback": _TEXT}
+
+# The kind of a result -> its table and what makes the rows.
+TABLES = {
+    "pane": ("pane_rows", pane_rows),
+    "run": ("run_rows", run_rows),
+    "late_event": ("late_event_rows", late_event_rows),
+    "dead_letter": ("dead_letter_rows", dead_letter_rows),
+    "gap": ("gap_rows", gap_rows),
+    "quarantine": ("quarantine_rows", quarantine_rows),
+}
