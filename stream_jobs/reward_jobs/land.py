@@ -1,0 +1,252 @@
+"""The lander: the one writer to ClickHouse. Gather, insert, audit, then commit.
+
+    python -m reward_jobs.land --brokers HOST:PORT --clickhouse-host H --clickhouse-port P --credentials FILE
+
+Rows replace themselves by key and version, so it may die at any moment: what wasn't committed is read and written
+again, and changes nothing. While ClickHouse is away it holds its place: partitions are paused, Kafka keeps the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer
+from reward_producers.sparse import Sparse
+from reward_schemas import topics
+from reward_store.arguments import add_arguments, clickhouse
+from reward_store.audit import landed_ends
+from reward_store.client import ClickHouse, Client
+from reward_store.errors import StoreError, Unavailable
+from reward_store.event_rows import Arrived
+from reward_store.landing import EVENTS, RESULTS, Batch, Table
+from reward_store.migrate import check
+
+from reward_jobs import logs
+
+log = logging.getLogger("reward_jobs.land")
+trouble = logging.getLogger("reward_jobs.land.trouble")
+trouble.addFilter(Sparse(30.0))  # while something is down the same line comes with every attempt
+
+EXIT_OK, EXIT_FATAL, EXIT_CONFIGURATION = 0, 70, 78
+_TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS}
+_NAMES = {short: name for name, short in _TOPICS.items()}
+_STOP_S = 4.0  # after SIGTERM; what isn't in by then is landed by the next start
+_SAY_S = 60.0  # between two lines of what was landed
+_BACKOFF_S = (0.2, 5.0)
+_CONSUMER = {
+    "partition_assignment_strategy": "cooperative-sticky",  # a second lander takes some partitions and stops none
+    "queued_max_messages_kbytes": 32_768,  # with the batch, what the lander holds of the log
+    "fetch_max_bytes": 16_777_216,
+    "session_timeout_ms": 6_000,  # librdkafka beats from a thread of its own: who is silent so long is dead
+    "heartbeat_interval_ms": 1_500,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """epoch: counts re-creations of the topics. instance: a name of this lander alone, by which it gets its partitions
+    back at once after a kill, without one in 6 s. flush_s, flush_bytes: a batch goes at the first of them."""
+
+    brokers: str
+    clickhouse: ClickHouse
+    epoch: int = 0
+    instance: str = ""
+    group: str = "reward-monitor.land"
+    flush_s: float = 1.0
+    flush_bytes: int = 16_000_000
+
+
+class Lander:
+    """Owns the consumer and the client. One thread; `stop` may be called from a signal handler."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._batch = Batch(settings.epoch)
+        self._ends: dict[tuple[str, int], int] = {}  # landed, not yet committed
+        self._landing: dict[tuple[str, int], int] = {}  # being inserted
+        self._records, self._flushes, self._said = 0, 0, time.monotonic() - _SAY_S  # since the last line
+
+    def stop(self) -> None:
+        """Lands what is gathered, commits, and lets `run` return."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Lands until `stop`. StoreError where ClickHouse refuses, or the log is another; KafkaException of the broker."""
+        settings = self._settings
+        if (client := self._connect()) is None:
+            return
+        self._client = client
+        member = {"group_instance_id": settings.instance} if settings.instance else {}
+        self._consumer = consumer(settings.brokers, settings.group, on_error=self._kafka_error, **_CONSUMER, **member)
+        try:
+            self._check_log()
+            log.info("landing from %s into %s, epoch %d", settings.brokers, settings.clickhouse.where, settings.epoch)
+            self._consumer.subscribe([*_TOPICS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+            due = time.monotonic() + settings.flush_s
+            while not self._stopping.is_set():
+                self._gather(max(0.0, min(due - time.monotonic(), 0.2)))
+                if self._batch.bytes >= settings.flush_bytes or time.monotonic() >= due:
+                    if not self._flush():
+                        return
+                    due = time.monotonic() + settings.flush_s
+            self._flush()
+        finally:
+            self._consumer.close()
+            self._client.close()
+
+    def _gather(self, timeout_s: float, records: int = 500) -> None:
+        for message in self._consumer.consume(records, timeout_s):
+            if message.error():
+                self._kafka_error(message.error())
+            else:
+                _, append_time_ms = message.timestamp()
+                record = Arrived(message.partition(), message.offset(), append_time_ms, message.key(), message.value())
+                self._batch.add(_TOPICS[message.topic()], record)
+
+    def _flush(self) -> bool:
+        """Inserts, then commits. False where it was told to stop while ClickHouse was away: nothing after it may be committed."""
+        batch, self._batch = self._batch, Batch(self._settings.epoch)
+        if not batch.rows:
+            return True
+        tables = batch.tables()
+        for record, reason in batch.unreadable:
+            trouble.warning("unreadable result partition=%d offset=%d: %s", record.partition, record.offset, reason)
+        self._landing = batch.ends()
+        if not all(self._insert(table, rows) for table, rows in tables):
+            return False
+        self._commit()
+        self._records += batch.rows
+        self._flushes += 1
+        if time.monotonic() - self._said >= _SAY_S:
+            log.info("landed records=%d flushes=%d lag=%d", self._records, self._flushes, self._lag())
+            self._records, self._flushes, self._said = 0, 0, time.monotonic()
+        return True
+
+    def _insert(self, table: str, rows: Table) -> bool:
+        wait_s, last_s = _BACKOFF_S
+        stalled = False
+        while True:
+            try:
+                self._client.insert_arrow(table, rows)
+            except Unavailable as error:
+                trouble.warning("stalled, the log keeps what comes: %s", error)
+                if self._stopping.is_set():
+                    return False
+                stalled = True
+                self._hold(wait_s)
+                wait_s = min(2 * wait_s, last_s)
+            else:
+                if stalled:
+                    log.info("going on, ClickHouse takes rows again lag=%d", self._lag())
+                    self._consumer.resume(self._consumer.assignment())
+                return True
+
+    def _hold(self, seconds: float) -> None:
+        """Waits without taking more, but answers the group, so that it keeps its partitions."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stopping.is_set():
+            self._consumer.pause(self._consumer.assignment())  # each time: a rebalance may have added some
+            self._gather(0.1, records=1)
+
+    def _commit(self) -> None:
+        self._ends |= self._landing
+        offsets = [TopicPartition(_NAMES[topic], partition, end) for (topic, partition), end in self._ends.items()]
+        try:
+            if offsets:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._ends.clear()
+        except KafkaException as error:  # the rows are in: the next commit stands for them, or they are landed again
+            self._kafka_error(error.args[0])
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("assigned %s", ", ".join(f"{_TOPICS[p.topic]}/{p.partition}" for p in partitions))
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = {(_TOPICS[p.topic], p.partition) for p in partitions}
+        self._batch.forget(gone)
+        for ends in (self._ends, self._landing):  # a commit of ours would set its next owner back
+            for partition in gone:
+                ends.pop(partition, None)
+        log.info("gave back %s", ", ".join(f"{topic}/{partition}" for topic, partition in sorted(gone)))
+
+    def _connect(self) -> Client | None:
+        """The store, once it answers and has our schema; None where it is told to stop before."""
+        while not self._stopping.is_set():
+            try:
+                client = self._settings.clickhouse.connect()
+                check(client)
+                return client
+            except Unavailable as error:
+                trouble.warning("waiting for ClickHouse: %s", error)
+                self._stopping.wait(_BACKOFF_S[0])
+        return None
+
+    def _check_log(self) -> None:
+        """StoreError where less is in a topic than was landed of it: rows of another log would replace those."""
+        ends = {name: self._consumer.list_topics(name, timeout=30).topics[name].partitions for name in _TOPICS}
+        for (topic, partition), landed in landed_ends(self._client, self._settings.epoch).items():
+            name, end = _NAMES[topic], 0
+            if partition in ends[name]:
+                _, end = self._consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=30)
+            if end < landed:
+                raise StoreError(
+                    f"{name} partition {partition} ends at offset {end}, {landed} were landed: it was created anew.",
+                    where=self._settings.brokers,
+                    remedy=f"start with --epoch {self._settings.epoch + 1}, so that its rows stand beside the old ones",
+                )
+
+    def _lag(self) -> int:
+        """Records of the log that are not yet gathered, as far as the consumer knows."""
+        places = self._consumer.position(self._consumer.assignment())
+        ends = [self._consumer.get_watermark_offsets(place, cached=True)[1] for place in places]
+        return sum(max(end - max(place.offset, 0), 0) for place, end in zip(places, ends, strict=True))
+
+    def _kafka_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise KafkaException(error)
+        trouble.warning("Kafka: " + error.name() + ": %s", error.str())
+
+
+def parse_settings(arguments: list[str] | None = None) -> Settings:
+    """From the command line, with defaults from the environment."""
+    parser = argparse.ArgumentParser(prog="python -m reward_jobs.land", description="Lands events and results in ClickHouse.")
+    parser.add_argument("--brokers", default=os.environ.get("REWARD_BROKERS", "127.0.0.1:9092"), help="host:port,host:port")
+    parser.add_argument("--epoch", type=int, default=0, help="counts re-creations of the topics")
+    parser.add_argument("--instance", default="", help="a name that this lander alone has: back at once after a kill")
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+    return Settings(given.brokers, clickhouse(given), given.epoch, given.instance)
+
+
+def main() -> int:
+    """Runs a lander until SIGTERM; exit code 0 then, 70 after an error of Kafka, 78 where a restart won't mend it."""
+    logs.configure()
+    try:
+        lander = Lander(parse_settings())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: _end(lander))
+        lander.run()
+        return EXIT_OK
+    except StoreError as error:
+        log.error("%s", error)
+        return EXIT_CONFIGURATION
+    except KafkaException as error:
+        log.error("Kafka: %s", error)
+        return EXIT_FATAL
+
+
+def _end(lander: Lander) -> None:
+    lander.stop()
+    threading.Thread(target=lambda: (time.sleep(_STOP_S), os._exit(EXIT_OK)), daemon=True).start()  # if a server hangs
+
+
+if __name__ == "__main__":
+    sys.exit(main())
