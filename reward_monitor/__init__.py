@@ -1,0 +1,28 @@
+"""reward-monitor: what a trainer imports. `from reward_monitor import start_run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reward_producers.reporter import Reporter, RewardInputError, start_run
+    from reward_schemas.events import RewardFunction, Role
+
+__all__ = ["Reporter", "RewardFunction", "RewardInputError", "Role", "start_run"]
+
+_HOMES = {
+    "Reporter": "reward_producers.reporter",
+    "RewardFunction": "reward_schemas.events",
+    "RewardInputError": "reward_producers.reporter",
+    "Role": "reward_schemas.events",
+    "start_run": "reward_producers.reporter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name at its first use, so that `import reward_monitor` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,214 @@
+"""The demo: the whole monitor on this machine, a real GRPO training in two rank processes, and its rows as they land."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reward_infra.local_stack import default_data_dir
+from reward_infra.part import PartState
+from reward_infra.pipeline import Pipeline
+from reward_infra.progress import choose
+from reward_producers.reporter import new_run_id
+from reward_store.client import Client
+from reward_store.errors import Unavailable
+from reward_store.queries import FIVE_QUERIES, Query
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+RANKS = 2
+_ROWS = 14  # of the live table
+_ANSWER_ROWS = 12
+_LAND_S = 20.0  # the longest wait for the last rows after the training's end
+
+_LATEST = """
+SELECT s.step, s.function, s.mean, s.std, s.closed, date_diff('millisecond', s.event_time, s.landed_at) / 1000, k.kl
+FROM steps AS s
+LEFT JOIN (SELECT step, value AS kl FROM trainer_steps WHERE run_id = {run:String} AND name = 'kl') AS k ON s.step = k.step
+WHERE s.run_id = {run:String} AND s.step > (SELECT max(step) FROM steps WHERE run_id = {run:String}) - {rows:Int64}
+ORDER BY s.step
+"""
+
+
+def demo(steps: int, seed: int, pause_ms: int, data_dir: Path | None) -> int:
+    """Runs it all; 0 when the training ended and its rows are in, 130 after Ctrl-C, 1 where a rank failed."""
+    console = Console()
+    data_dir = (data_dir or default_data_dir()).absolute()
+    began = time.monotonic()
+    progress = choose()
+    say = _Narrator(console, began)
+    monitor = Pipeline(data_dir, progress=progress, on_change=say.part)
+    try:
+        with _terminable():
+            try:
+                monitor.start()
+            finally:
+                progress.close()
+            client = monitor.reader()
+            console.print(_found(client, data_dir))
+            run_id = new_run_id("demo")
+            console.print(f"run {run_id}: {steps} steps of GRPO in {RANKS} rank processes, seed {seed}\n", highlight=False)
+            with _training(monitor.brokers, run_id, steps, seed, pause_ms) as ranks:
+                _watch(console, client, run_id, ranks, began)
+                failed = [rank.returncode for rank in ranks if rank.returncode]
+            if not failed:
+                _answer(console, client)
+            client.close()
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was sent is in the log and lands at the next start")
+        return 130
+    finally:
+        monitor.stop()
+        say.stopped(data_dir)
+    return 1 if failed else 0
+
+
+class _Narrator:
+    """Says what the parts do, a line each."""
+
+    def __init__(self, console: Console, began: float) -> None:
+        self._console, self._began, self._seen = console, began, {}
+
+    def part(self, state: PartState) -> None:
+        if state.status != self._seen.get(state.name) and state.status in ("up", "backoff", "failed"):
+            colour = "green" if state.status == "up" else "red"
+            self._console.print(f"[{colour}]●[/] {state.name:<10} {state.status:<8} after {time.monotonic() - self._began:.1f} s")
+        self._seen[state.name] = state.status
+
+    def stopped(self, data_dir: Path) -> None:
+        self._console.print(
+            f"all parts stopped; everything is kept in {data_dir}, and the next start finds it again", highlight=False
+        )
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does: in order."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _training(brokers: str, run_id: str, steps: int, seed: int, pause_ms: int) -> Iterator[list[subprocess.Popen]]:
+    """The rank processes of one training; ended in order where it is left before they are done."""
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = ["--world-size", RANKS, "--rendezvous", f"{scratch}/ranks", "--steps", steps, "--pause-ms", pause_ms]
+        arguments += ["--brokers", brokers, "--run-id", run_id, "--seed", seed]
+        command = [sys.executable, "-m", "reward_producers.numpy_grpo", *map(str, arguments)]
+        # A session of their own: Ctrl-C reaches this process alone, which then ends them.
+        ranks = [
+            subprocess.Popen(
+                [*command, "--rank", str(rank)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            for rank in range(RANKS)
+        ]
+        try:
+            yield ranks
+        finally:
+            for rank in ranks:
+                if rank.poll() is None:
+                    rank.terminate()
+            for rank in ranks:
+                try:
+                    rank.wait(15)
+                except subprocess.TimeoutExpired:
+                    rank.kill()
+
+
+def _watch(console: Console, client: Client, run_id: str, ranks: list[subprocess.Popen], began: float) -> None:
+    """Shows the latest rows until the training has ended and its run is finished in ClickHouse."""
+    first: float | None = None
+    ended: float | None = None
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            try:
+                rows = client.query(_LATEST, run=run_id, rows=_ROWS)
+                states = client.query("SELECT state FROM runs WHERE run_id = {run:String}", run=run_id)
+            except Unavailable:
+                rows, states = [], []
+            if rows and first is None:
+                first = time.monotonic() - began
+            live.update(_table(rows, first), refresh=True)
+            if ended is None and all(rank.poll() is not None for rank in ranks):
+                ended = time.monotonic()
+            if ended and (states == [("finished",)] or time.monotonic() - ended > _LAND_S):
+                break
+            time.sleep(0.4)
+    for number, rank in enumerate(ranks):
+        if rank.returncode:
+            console.print(f"[red]rank {number} ended with {rank.returncode}[/]: {rank.stderr.read().strip()[-500:]}")
+
+
+def _table(rows: list[tuple], first: float | None) -> Table:
+    functions = sorted({row[1] for row in rows}, key=lambda name: (name != "total", name))
+    table = Table(
+        title="rows as they land: mean ± std, KL in nats, delay from event to row in s"
+        + (f"\nfirst row {first:.1f} s after the start" if first else ""),
+        title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=0,
+    )  # fmt: skip
+    table.add_column("step", justify="right", no_wrap=True)
+    for name in functions:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("KL", justify="right", no_wrap=True)
+    table.add_column("delay", justify="right", no_wrap=True)
+    steps: dict[int, dict[str, tuple]] = {}
+    for step, function, *rest in rows:
+        steps.setdefault(step, {})[function] = tuple(rest)
+    for step, found in list(steps.items())[-_ROWS:]:
+        mean_std = [_number(found[name][0]) + " ± " + _number(found[name][1]) if name in found else "" for name in functions]
+        _, _, closed, delay, kl = next(iter(found.values()))
+        table.add_row(str(step), *mean_std, _number(kl, 3), f"{delay:.2f}", style="" if closed else "dim")
+    if not rows:
+        table.add_row("waiting for the first row", style="dim")
+    return table
+
+
+def _found(client: Client, data_dir: Path) -> Text:
+    ((runs, rewards),) = client.query(
+        "SELECT (SELECT count() FROM runs), (SELECT sum(count) FROM steps WHERE function != 'total')"
+    )
+    return Text(
+        f"found {runs} runs with {rewards or 0:,} rewards of earlier starts in {data_dir}"
+        if runs
+        else f"new data directory {data_dir}"
+    )
+
+
+def _answer(console: Console, client: Client) -> None:
+    """The five queries and their answers."""
+    for number, query in enumerate(FIVE_QUERIES, 1):
+        console.print(f"\n[bold]{number}. {query.title}[/]")
+        console.print(query.sql.strip(), style="dim", highlight=False, markup=False)
+        console.print(_answer_table(client, query))
+
+
+def _answer_table(client: Client, query: Query) -> Table:
+    answer = client.query_arrow(query.sql)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in answer.column_names:
+        table.add_column(name)
+    for row in answer.slice(0, _ANSWER_ROWS).to_pylist():
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    if answer.num_rows > _ANSWER_ROWS:
+        table.caption = f"{_ANSWER_ROWS} of {answer.num_rows} rows"
+    return table
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
