@@ -1,0 +1,46 @@
+# Everything that a fresh machine needs is Python 3.10-3.13 and make; the rest comes by pip and `reward-monitor fetch`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup demo fetch test test-fast lint proto proto-check
+
+help:            ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
+
+setup: $(VENV)/.ready            ## the environment, by hash from requirements/dev.txt
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup                      ## everything on this machine: Kafka, ClickHouse, the jobs, a real small training
+	$(BIN)/reward-monitor demo $(DEMO)
+
+fetch: setup                     ## Kafka and the ClickHouse library, into the cache that all projects share
+	$(BIN)/reward-monitor fetch
+
+test: fetch lint                 ## all tests, on the real Kafka, Faust and ClickHouse (about ten minutes)
+	$(BIN)/python -m pytest
+
+test-fast: setup                 ## the pure tests: no broker, no database
+	$(BIN)/python -m pytest tests/engine tests/schemas tests/jobs/test_assign.py
+
+lint: setup proto-check          ## style, layers, generated code and field numbers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m reward_schemas.evolution
+
+PROTOC = cd schemas && ../.venv-protoc/bin/python -m grpc_tools.protoc -I. reward_schemas/events.proto reward_schemas/results.proto
+proto: .venv-protoc/.ready       ## generated protobuf code anew from the .proto files
+	$(PROTOC) --python_out=. --pyi_out=.
+proto-check: .venv-protoc/.ready
+	@rm -rf .venv-protoc/out && mkdir .venv-protoc/out && $(PROTOC) --python_out=../.venv-protoc/out --pyi_out=../.venv-protoc/out
+	@for file in .venv-protoc/out/reward_schemas/*; do cmp $$file schemas/reward_schemas/$$(basename $$file) \
+		|| { echo "$$file is not what the .proto files give: run make proto"; exit 1; }; done
+.venv-protoc/.ready: requirements/protoc.txt
+	$(PYTHON) -m venv .venv-protoc
+	.venv-protoc/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/protoc.txt
+	@touch $@
