@@ -138,8 +138,9 @@ def _watch(console: Console, client: Client, run_id: str, ranks: list[subprocess
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             try:
-                rows = client.query(_LATEST, run=run_id, rows=_ROWS)
+                # The state first: the rows of a run that has finished are there before its state says so.
                 states = client.query("SELECT state FROM runs WHERE run_id = {run:String}", run=run_id)
+                rows = client.query(_LATEST, run=run_id, rows=_ROWS)
             except Unavailable:
                 rows, states = [], []
             if rows and first is None:

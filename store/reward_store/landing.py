@@ -44,7 +44,7 @@ class Batch:
         return {partition: records[-1].offset + 1 for partition, records in self._records.items()}
 
     def tables(self) -> Tables:
-        """What to insert, in this order: an audit row then stands for rows that are there."""
+        """What to insert, in this order: an audit row, and a run's row that says "finished", stand for rows that are there."""
         return [*self._event_tables(), *self._result_tables(), ("ingest_audit", self._audit())]
 
     def _of(self, topic: str) -> list[Arrived]:
@@ -70,10 +70,7 @@ class Batch:
                 self.unreadable.append((record, str(error)))
             else:
                 by_kind[result.WhichOneof("kind")].append(result)
-        tables = []
-        for kind, results in by_kind.items():
-            table, build = result_rows.TABLES[kind]
-            tables.append((table, build(results)))
+        tables = [(table, build(by_kind[kind])) for kind, (table, build) in result_rows.TABLES.items() if kind in by_kind]
         if self.unreadable:
             tables.append(("dead_letter_rows", result_rows.unreadable(*zip(*self.unreadable, strict=True), self.epoch)))
         return tables

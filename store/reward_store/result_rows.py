@@ -179,12 +179,12 @@ _DEAD = {
 _GAP = {"from_offset": _I64, "to_offset": _I64, "reason": _TEXT}
 _QUARANTINE = {"released": _FLAG, "error": _TEXT, "traceback": _TEXT}
 
-# The kind of a result -> its table and what makes the rows.
+# The kind of a result -> its table and what makes the rows, in the order of landing: a run's state comes after its rows.
 TABLES = {
     "pane": ("pane_rows", pane_rows),
-    "run": ("run_rows", run_rows),
     "late_event": ("late_event_rows", late_event_rows),
     "dead_letter": ("dead_letter_rows", dead_letter_rows),
     "gap": ("gap_rows", gap_rows),
     "quarantine": ("quarantine_rows", quarantine_rows),
+    "run": ("run_rows", run_rows),
 }
