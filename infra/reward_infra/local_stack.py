@@ -7,6 +7,7 @@
 A data directory:
 
     lock            held by the process whose stack it is
+    settings.yaml   where Kafka and ClickHouse are, as settings for jobs and commands
     ports.json      the ports of the last start, taken again if they are free
     kafka/          the broker's configuration and log
     clickhouse/     the server's configuration, passwords (0600) and tables
@@ -16,31 +17,39 @@ A data directory:
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from . import ports
-from .embedded_clickhouse import ClickHouseAddress, EmbeddedClickHouse, read_credentials
+from .cache import write_atomically
+from .embedded_clickhouse import PASSWORDS, ClickHouseAddress, EmbeddedClickHouse, read_credentials
 from .embedded_kafka import EmbeddedKafka
 from .errors import Held, InfraError
 from .fetch import Installed, fetch
 from .part import Part, PartState
 from .ports import HOST, Ports
-from .progress import Progress
 from .supervisor import Supervisor
 
 KAFKA, CLICKHOUSE = "kafka", "clickhouse"
 _PREFERRED_PORTS = {"kafka": 29092, "kafka_controller": 29093, "clickhouse_http": 28123, "clickhouse_tcp": 29000}
 _LAST_PARTS_DIE_S = 5.0
-
-
-def default_data_dir() -> Path:
-    """$REWARD_MONITOR_DIR, else .reward-monitor in the current directory."""
-    return Path(os.environ.get("REWARD_MONITOR_DIR") or ".reward-monitor").expanduser().absolute()
+DEFAULT_DIR = Path(".reward-monitor")
+SETTINGS_FILE = "settings.yaml"
+_SETTINGS = """\
+# Written at each start of the stack in this directory; for `reward-monitor --config` and REWARD_MONITOR_CONFIG.
+kafka:
+  brokers: "{host}:{kafka}"
+clickhouse:
+  host: "{host}"
+  http_port: {clickhouse_http}
+  writer_password_file: {writer}
+  reader_password_file: {reader}
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Addresses:
 
 def addresses(data_dir: Path | None = None) -> Addresses:
     """Where the stack of a data directory is, or was when it last ran; InfraError if it never did."""
-    data_dir = data_dir or default_data_dir()
+    data_dir = data_dir or DEFAULT_DIR
     chosen = ports.read(data_dir / "ports.json")
     try:
         credentials = read_credentials(data_dir / CLICKHOUSE)
@@ -72,7 +81,7 @@ def addresses(data_dir: Path | None = None) -> Addresses:
 class LocalStack:
     """The stack of one data directory. Nothing happens before `start`; a stopped stack may be started again.
 
-    installed: what `fetch` returned; by default start() fetches into `cache`, telling `progress`.
+    installed: what `fetch` returned; by default start() calls `programs`.
     """
 
     def __init__(
@@ -80,15 +89,13 @@ class LocalStack:
         data_dir: Path | None = None,
         *,
         installed: Installed | None = None,
-        cache: Path | None = None,
-        progress: Progress | None = None,
+        programs: Callable[[], Installed] = fetch,
         on_change: Callable[[PartState], None] | None = None,
     ) -> None:
-        self.data_dir = (data_dir or default_data_dir()).absolute()
+        self.data_dir = (data_dir or DEFAULT_DIR).absolute()
         self.log_dir = self.data_dir / "logs"
         self._installed = installed
-        self._cache = cache
-        self._progress = progress
+        self._programs = programs
         self._on_change = on_change
         self._lock: IO | None = None
         self._ports: Ports | None = None
@@ -108,7 +115,7 @@ class LocalStack:
         """
         if self._supervisor:
             return
-        self._installed = self._installed or fetch(self._cache, self._progress)
+        self._installed = self._installed or self._programs()
         try:
             self._hold_directory()
             self._supervisor = Supervisor(self.parts(), self.log_dir, on_change=self._on_change)
@@ -129,6 +136,7 @@ class LocalStack:
         )
         kafka.prepare()
         clickhouse.prepare()
+        write_atomically(self.settings_file, self._settings(chosen))
         return kafka.part(), clickhouse.part()
 
     def add(self, part: Part) -> None:
@@ -163,6 +171,15 @@ class LocalStack:
         return self._installed
 
     @property
+    def settings_file(self) -> Path:
+        """Where Kafka and ClickHouse are, for jobs and commands; written at each start."""
+        return self.data_dir / SETTINGS_FILE
+
+    def _settings(self, chosen: Mapping[str, int]) -> str:
+        passwords = self.data_dir / CLICKHOUSE / PASSWORDS
+        return _SETTINGS.format(host=HOST, writer=json.dumps(str(passwords / "writer")), reader=json.dumps(str(passwords / "reader")), **chosen)
+
+    @property
     def brokers(self) -> str:
         """Kafka's bootstrap servers, "127.0.0.1:port"."""
         return addresses(self.data_dir).brokers
@@ -185,7 +202,7 @@ class LocalStack:
                 f"A stack runs in this data directory already, held by process {holder or '?'}.",
                 pid=int(holder) if holder.isdigit() else None,
                 where=str(self.data_dir),
-                remedy="use that one, stop it, or name another directory (REWARD_MONITOR_DIR)",
+                remedy="use that one, stop it, or name another directory (--data-dir)",
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -23,6 +23,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
+from reward_producers import kafka_settings
+from reward_producers.kafka_settings import Kafka
 from reward_producers.sparse import Sparse
 
 __all__ = [
@@ -52,48 +54,50 @@ _log.addFilter(Sparse())
 _CONNECTION = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000, "log_level": 3, "logger": _log}
 
 
-def admin(brokers: str) -> AdminClient:
-    """An admin client of the cluster at `brokers` ("host:port,host:port").
+def admin(kafka: Kafka | str) -> AdminClient:
+    """An admin client of a cluster: its settings, or bare "host:port,host:port".
 
     Hold it until its futures are done: dropped, it takes its requests with it, and they never end.
     """
-    return AdminClient({"bootstrap.servers": brokers, **_CONNECTION})
+    return AdminClient(_connection(kafka))
 
 
-def producer(brokers: str, **options: Any) -> Producer:
+def producer(kafka: Kafka | str, **options: Any) -> Producer:
     """An idempotent producer: no duplicates and no reordering from its own retries, acknowledged by all replicas.
 
     `options` are librdkafka's, with `_` for `.`; they win over what is set here.
     """
     return Producer(
         {
-            "bootstrap.servers": brokers,
+            **_connection(kafka),
             "enable.idempotence": True,
             "acks": "all",
             "compression.type": "lz4",
             "linger.ms": 50,
             "message.max.bytes": 4194304,
-            **_CONNECTION,
             **_dotted(options),
         }
     )
 
 
-def consumer(brokers: str, group: str, *, on_error: Callable[[KafkaError], None] | None = None, **options: Any) -> Consumer:
+def consumer(kafka: Kafka | str, group: str, *, on_error: Callable[[KafkaError], None] | None = None, **options: Any) -> Consumer:
     """A consumer that commits only what it is told to, and starts at the log's beginning where nothing was committed."""
     callbacks = {"error_cb": on_error} if on_error else {}
     return Consumer(
         {
-            "bootstrap.servers": brokers,
+            **_connection(kafka),
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": 4194304,
-            **_CONNECTION,
             **callbacks,
             **_dotted(options),
         }
     )
+
+
+def _connection(kafka: Kafka | str) -> dict[str, Any]:
+    return {**kafka_settings.of(kafka).options(), **_CONNECTION}
 
 
 def _dotted(options: dict[str, Any]) -> dict[str, Any]:
