@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,12 +18,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error}: the local stack needs its extra: pip install 'reward-monitor[local]'", file=sys.stderr)
         return 2
     try:
-        return given.run(given)
+        code: int = given.run(given)
     except (InfraError, StoreError) as error:
         print(f"reward-monitor {given.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _at_least(least: int):
+def _at_least(least: int) -> Callable[[str], int]:
     def whole(text: str) -> int:
         value = int(text)
         if value < least:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from reward_infra.local_stack import default_data_dir
 from reward_infra.part import PartState
@@ -76,7 +77,8 @@ class _Narrator:
     """Says what the parts do, a line each."""
 
     def __init__(self, console: Console, began: float) -> None:
-        self._console, self._began, self._seen = console, began, {}
+        self._console, self._began = console, began
+        self._seen: dict[str, str] = {}
 
     def part(self, state: PartState) -> None:
         if state.status != self._seen.get(state.name) and state.status in ("up", "backoff", "failed"):
@@ -101,7 +103,7 @@ def _terminable() -> Iterator[None]:
 
 
 @contextmanager
-def _training(brokers: str, run_id: str, steps: int, seed: int, pause_ms: int) -> Iterator[list[subprocess.Popen]]:
+def _training(brokers: str, run_id: str, steps: int, seed: int, pause_ms: int) -> Iterator[list[subprocess.Popen[str]]]:
     """The rank processes of one training; ended in order where it is left before they are done."""
     with tempfile.TemporaryDirectory() as scratch:
         arguments = ["--world-size", RANKS, "--rendezvous", f"{scratch}/ranks", "--steps", steps, "--pause-ms", pause_ms]
@@ -131,7 +133,7 @@ def _training(brokers: str, run_id: str, steps: int, seed: int, pause_ms: int) -
                     rank.kill()
 
 
-def _watch(console: Console, client: Client, run_id: str, ranks: list[subprocess.Popen], began: float) -> None:
+def _watch(console: Console, client: Client, run_id: str, ranks: list[subprocess.Popen[str]], began: float) -> None:
     """Shows the latest rows until the training has ended and its run is finished in ClickHouse."""
     first: float | None = None
     ended: float | None = None
@@ -152,11 +154,11 @@ def _watch(console: Console, client: Client, run_id: str, ranks: list[subprocess
                 break
             time.sleep(0.4)
     for number, rank in enumerate(ranks):
-        if rank.returncode:
+        if rank.returncode and rank.stderr:
             console.print(f"[red]rank {number} ended with {rank.returncode}[/]: {rank.stderr.read().strip()[-500:]}")
 
 
-def _table(rows: list[tuple], first: float | None) -> Table:
+def _table(rows: list[tuple[Any, ...]], first: float | None) -> Table:
     functions = sorted({row[1] for row in rows}, key=lambda name: (name != "total", name))
     table = Table(
         title="rows as they land: mean ± std, KL in nats, delay from event to row in s"
@@ -168,7 +170,7 @@ def _table(rows: list[tuple], first: float | None) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("KL", justify="right", no_wrap=True)
     table.add_column("delay", justify="right", no_wrap=True)
-    steps: dict[int, dict[str, tuple]] = {}
+    steps: dict[int, dict[str, tuple[Any, ...]]] = {}
     for step, function, *rest in rows:
         steps.setdefault(step, {})[function] = tuple(rest)
     for step, found in list(steps.items())[-_ROWS:]:

@@ -90,7 +90,7 @@ class LocalStack:
         self._cache = cache
         self._progress = progress
         self._on_change = on_change
-        self._lock: IO | None = None
+        self._lock: IO[str] | None = None
         self._ports: Ports | None = None
         self._supervisor: Supervisor | None = None
 

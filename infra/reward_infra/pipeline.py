@@ -101,7 +101,7 @@ class Pipeline:
     def land(self, name: str = LAND, *arguments: str) -> Part:
         """The lander."""
         address = self.stack.clickhouse
-        argv = (sys.executable, "-m", "reward_jobs.land", "--brokers", self.brokers, "--instance", name)
+        argv: tuple[str, ...] = (sys.executable, "-m", "reward_jobs.land", "--brokers", self.brokers, "--instance", name)
         argv += ("--clickhouse-host", address.host, "--clickhouse-port", str(address.http_port))
         credentials = self.stack.data_dir / CLICKHOUSE / "credentials.json"
         return Part(name, (*argv, "--credentials", str(credentials), *arguments), after=(KAFKA, CLICKHOUSE))

@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from reward_producers.kafka import AdminClient, ConfigResource, KafkaError, KafkaException, NewTopic
 from reward_schemas.topics import Topic
@@ -18,6 +19,7 @@ from .errors import InfraError
 
 _TIMEOUT_S = 15.0
 _SEEN_WITHIN_S = 10.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _settings(admin: AdminClient, names: Sequence[str], brokers: str) -> dict[st
     }
 
 
-def _ask(what: str, brokers: str, question: Callable):
+def _ask(what: str, brokers: str, question: Callable[[], T]) -> T:
     try:
         return question()
     except KafkaException as error:

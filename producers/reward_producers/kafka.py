@@ -49,7 +49,7 @@ _log = logging.getLogger("reward_monitor.kafka")
 _log.addFilter(Sparse())
 
 # A broker that went away comes back within seconds; librdkafka's own back-off grows to 10 s.
-_CONNECTION = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000, "log_level": 3, "logger": _log}
+_CONNECTION: dict[str, Any] = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000, "log_level": 3, "logger": _log}
 
 
 def admin(brokers: str) -> AdminClient:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import clickhouse_connect
 import pyarrow as pa
@@ -72,13 +72,14 @@ class ClickHouse:
 def credentials(path: Path, user: str) -> str:
     """The password of a user in a credentials file, `{"writer": "...", "reader": "..."}`; StoreError where it isn't there."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))[user]
+        password: str = json.loads(path.read_text(encoding="utf-8"))[user]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"The credentials file has no password of {user!r}: {type(error).__name__}: {error}.",
             where=str(path),
             remedy='name a JSON file {"writer": "...", "reader": "..."} that this user may read',
         ) from None
+    return password
 
 
 class Client:
@@ -109,10 +110,11 @@ class Client:
         """Gives the connection back."""
         self._client.close()
 
-    def query(self, sql: str, **parameters: Any) -> list[tuple]:
+    def query(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows; times without a zone are UTC. Parameters stand in the query as `{name:Type}` and are bound by the server."""
         _check_bound(sql, parameters)
-        return self._guarded(sql, lambda: self._client.query(sql, parameters=parameters or None).result_rows)
+        rows = self._guarded(sql, lambda: self._client.query(sql, parameters=parameters or None).result_rows)
+        return cast("list[tuple[Any, ...]]", rows)
 
     def query_arrow(self, sql: str, **parameters: Any) -> pa.Table:
         """The rows as an Arrow table, strings as strings."""

@@ -17,6 +17,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from reward_engine.bounds import TICK_MS
 from reward_engine.fold import Record, fold
@@ -95,7 +96,7 @@ class Worker:
             owned[partition] = Owned(state, facts[partition].topic_id, facts[partition].partitions)
         return owned
 
-    async def take(self, partition: int, records: list) -> None:
+    async def take(self, partition: int, records: list[Any]) -> None:
         """Folds a fetched chunk and emits its results, then stores a snapshot if one is due."""
         while self._results.backlog > _BACKLOG_MAX:  # the broker is slower than the fold
             self._results.poll()
@@ -160,7 +161,7 @@ def app(brokers: str, data_dir: Path, snapshot_s: float = SNAPSHOT_S) -> ChunkAp
     app = chunk_app(GROUP, brokers, EVENTS, data_dir, worker.assign)
 
     @app.agent(source_topic(app), concurrency=1)
-    async def aggregate(stream) -> None:
+    async def aggregate(stream: Any) -> None:
         try:
             async for chunks in stream.noack_take(16, within=0.05):
                 for chunk in chunks:
@@ -174,7 +175,7 @@ def app(brokers: str, data_dir: Path, snapshot_s: float = SNAPSHOT_S) -> ChunkAp
             leave(EXIT_FATAL, "leaving unacknowledged; the next worker folds the same records again")
 
     app.task(worker.tick)
-    app.on_before_shutdown.connect(lambda _sender, **_: worker.store_all(), weak=False)
+    app.on_before_shutdown.connect(lambda _sender, **_: worker.store_all(), weak=False)  # type: ignore[arg-type]  # `**_` has it
     return app
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer
 from reward_producers.sparse import Sparse
@@ -104,12 +105,13 @@ class Lander:
 
     def _gather(self, timeout_s: float, records: int = 500) -> None:
         for message in self._consumer.consume(records, timeout_s):
-            if message.error():
-                self._kafka_error(message.error())
+            if error := message.error():
+                self._kafka_error(error)
             else:
                 _, append_time_ms = message.timestamp()
-                record = Arrived(message.partition(), message.offset(), append_time_ms, message.key(), message.value())
-                self._batch.add(_TOPICS[message.topic()], record)
+                place: Any = message.topic(), message.partition(), message.offset()  # None only before a message was sent
+                topic, partition, offset = place
+                self._batch.add(_TOPICS[topic], Arrived(partition, offset, append_time_ms, message.key(), message.value()))
 
     def _flush(self) -> bool:
         """Inserts, then commits. False where it was told to stop while ClickHouse was away: nothing after it may be committed."""
@@ -245,7 +247,9 @@ def main() -> int:
 
 def _end(lander: Lander) -> None:
     lander.stop()
-    threading.Thread(target=lambda: (time.sleep(_STOP_S), os._exit(EXIT_OK)), daemon=True).start()  # if a server hangs
+    hung = threading.Timer(_STOP_S, os._exit, (EXIT_OK,))  # if a server hangs
+    hung.daemon = True
+    hung.start()
 
 
 if __name__ == "__main__":
