@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch test test-fast lint proto proto-check
+.PHONY: help setup demo fetch test test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -21,16 +21,18 @@ demo: setup                      ## everything on this machine: Kafka, ClickHous
 fetch: setup                     ## Kafka and the ClickHouse library, into the cache that all projects share
 	$(BIN)/reward-monitor fetch
 
-test: fetch lint                 ## all tests, on the real Kafka, Faust and ClickHouse (about ten minutes)
+test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse (about ten minutes)
 	$(BIN)/python -m pytest
 
 test-fast: setup                 ## the pure tests: no broker, no database
 	$(BIN)/python -m pytest tests/engine tests/schemas tests/jobs/test_assign.py
 
-lint: setup proto-check          ## style, layers, generated code and field numbers
-	$(BIN)/ruff check .
+check: setup proto-check         ## every fast gate: style, types, layers, dead code, generated code, field numbers
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 	$(BIN)/python -m reward_schemas.evolution
 
 PROTOC = cd schemas && ../.venv-protoc/bin/python -m grpc_tools.protoc -I. reward_schemas/events.proto reward_schemas/results.proto

@@ -139,9 +139,11 @@ def main() -> None:
     arguments.add_argument("--data-dir", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.role == "bare":
-        return bare(given.brokers, given.messages)
+        bare(given.brokers, given.messages)
+        return
     if given.role == "worker":
-        return worker(given.brokers, given.messages, given.data_dir)
+        worker(given.brokers, given.messages, given.data_dir)
+        return
     print(
         f"{'rewards':>8} {'bytes':>7} {'bare us':>8} {'worker us':>9} {'share':>6} {'msg/s':>7} {'rewards/s':>10} {'state/run':>9} {'rss MB':>7}"
     )

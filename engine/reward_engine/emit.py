@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypedDict
+
 import numpy as np
 from reward_schemas.events import Identity
 from reward_schemas.results_pb2 import DeadLetter, Gap, LateEvent, PaneRow, Quarantine, Result, RunRow
 
 from reward_engine import bounds, sums
 from reward_engine.state import Lane, Pane, Partition, Quarantined, Run, senders_active
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Emitter", "version"]
 
@@ -17,6 +22,17 @@ def version(result: Result) -> int:
     return result.epoch << 56 | result.generation << 44 | result.offset
 
 
+class _Body(TypedDict, total=False):
+    """What a result says: one of these."""
+
+    pane: PaneRow
+    run: RunRow
+    late_event: LateEvent
+    dead_letter: DeadLetter
+    gap: Gap
+    quarantine: Quarantine
+
+
 class Emitter:
     """Collects the results of one record."""
 
@@ -24,7 +40,7 @@ class Emitter:
         self.results: list[Result] = []
         self._partition, self._offset, self._append_time_ms = partition, offset, append_time_ms
 
-    def _emit(self, run_id: str, **body: PaneRow | RunRow | LateEvent | DeadLetter | Gap | Quarantine) -> None:
+    def _emit(self, run_id: str, **body: Unpack[_Body]) -> None:
         self.results.append(
             Result(
                 epoch=self._partition.epoch,

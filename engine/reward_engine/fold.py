@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 from reward_schemas.events import Control, Event, Identity, InvalidEvent, RuleSwitch, RunEvent, RunState, Tick
@@ -139,7 +140,7 @@ def _tick(partition: Partition, out: Emitter) -> None:
         partition.absence_ms += min(max(partition.clock_ms - partition.tick_ms, 0), bounds.ABSENCE_PER_TICK_MAX_MS)
     partition.tick_ms = partition.clock_ms
     for run in list(partition.runs.values()):
-        _guarded(partition, run.run_id, out, lambda run=run: _tick_run(partition, run, out))
+        _guarded(partition, run.run_id, out, partial(_tick_run, partition, run, out))
 
 
 def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
@@ -161,7 +162,8 @@ def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
     elif run.state != "live":
         lanes.close_all(run, out)  # an ended run awaits nothing: what came late has its row at once
         if silence_ms >= bounds.RUN_FORGOTTEN_MS:
-            return _forget(partition, run, out)
+            _forget(partition, run, out)
+            return
     lanes.emit_dirty(run, out)
     if run.dirty:
         out.run(run)

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from reward_schemas.events import TOTAL, Event, Identity, Role, Rollout, RunEvent, RunState, SenderReport, Status, TrainerStep
+from reward_schemas.events import (
+    TOTAL,
+    Body,
+    Event,
+    Identity,
+    Role,
+    Rollout,
+    RunEvent,
+    RunState,
+    SenderReport,
+    Status,
+    TrainerStep,
+)
 
 from reward_engine import bounds, lanes, sums
 from reward_engine.emit import Emitter
@@ -173,7 +188,8 @@ def _run_event(run: Run, body: RunEvent, moment: Moment, out: Emitter) -> None:
     sender = run.senders[moment.event.identity.rank]
     if body.state in (RunState.STARTED, RunState.RESUMED):
         news = (body.project, body.tags, body.trainer, body.config_json)
-        run.project, run.tags, run.trainer, run.config_json = (new or old for new, old in zip(news, _told(run), strict=True))
+        run.project, run.tags = body.project or run.project, body.tags or run.tags
+        run.trainer, run.config_json = body.trainer or run.trainer, body.config_json or run.config_json
         if sender.finished:  # a new process of a rank that had ended
             sender.finished = False
             front = _front(sender)
@@ -204,10 +220,15 @@ def finish_if_ended(run: Run, out: Emitter) -> None:
         out.run(run)
 
 
-def _sender_report(run: Run, body: SenderReport, moment: Moment, out: Emitter) -> None:
+def _sender_report(run: Run, body: SenderReport, moment: Moment, _: Emitter) -> None:
     identity = moment.event.identity
     run.senders[identity.rank].reports[identity.session] = Report(body.accepted, body.spooled, body.dropped)
     run.dirty = True
 
 
-_BODIES = {Rollout: _rollout, TrainerStep: _trainer_step, RunEvent: _run_event, SenderReport: _sender_report}
+_BODIES: dict[type[Body], Callable[[Run, Any, Moment, Emitter], None]] = {
+    Rollout: _rollout,
+    TrainerStep: _trainer_step,
+    RunEvent: _run_event,
+    SenderReport: _sender_report,
+}

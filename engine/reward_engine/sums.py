@@ -88,7 +88,7 @@ class Sum:
 
 
 # In the order of the columns: grouped by their merge, so that a merge is a few operations on slices.
-SUMS = (
+SUMS: tuple[Sum, ...] = (
     Sum("count", "add", lambda b: b.count, "finite values"),
     Sum("missing", "add", lambda b: b.having(1), "values that should have been scored and were not"),
     Sum("not_scored", "add", lambda b: b.having(2), "values that an audit function left out on purpose"),
@@ -114,7 +114,7 @@ def _columns(merge: str) -> slice:
     return slice(places[0], places[-1] + 1)
 
 
-_ADD, _MEAN, _SQUARES, _MIN, _MAX = map(_columns, ("add", "mean", "squares", "min", "max"))
+_ADD, _MEAN, _SQUARES, _MIN, _MAX = (_columns(merge) for merge in ("add", "mean", "squares", "min", "max"))
 _COUNTS = np.array([INDEX[s.of_count] for s in SUMS[_MEAN]])  # the count of each mean
 
 # A trainer's scalar may be 1e300: its square is past float64. What overflows is unknown to the measures, and no warning.

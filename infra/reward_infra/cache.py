@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from .errors import FetchFailed
 
@@ -48,7 +49,7 @@ def pinned(lock: str) -> tuple[Pinned, ...]:
 
 def data_text(name: str) -> str:
     """A data file of this package."""
-    return files(__package__).joinpath("data", name).read_text(encoding="utf-8")
+    return (files(__package__) / "data" / name).read_text(encoding="utf-8")
 
 
 def default_cache() -> Path:
@@ -77,7 +78,7 @@ class Verified:
         self._path = cache / "verified.json"
         self._lock = threading.Lock()
         try:
-            self._known: dict[str, list] = json.loads(self._path.read_text(encoding="utf-8"))
+            self._known: dict[str, list[Any] | None] = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self._known = {}
 
@@ -101,7 +102,7 @@ class Verified:
         return None
 
     @staticmethod
-    def _stamp(path: Path, sha256: str) -> list | None:
+    def _stamp(path: Path, sha256: str) -> list[Any] | None:
         try:
             status = path.stat()
         except OSError:
@@ -115,7 +116,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(part, path)
+    part.replace(path)
 
 
 @contextmanager

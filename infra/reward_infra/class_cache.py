@@ -7,7 +7,6 @@ jar differ; damage inside is not noticed, so it is written by rename and its nam
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import time
@@ -42,7 +41,7 @@ def train(programs: Programs, cache: Path, target: Path) -> str | None:
             broker.prepare()
             if problem := _run_once(broker, place):
                 return problem
-            os.replace(place / "trained.aot", target)
+            (place / "trained.aot").replace(target)
         finally:
             ports.release()
     return None

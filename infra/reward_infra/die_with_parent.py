@@ -15,7 +15,7 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def main(parent_pid: int, argv: list) -> None:
+def main(parent_pid: int, argv: list[str]) -> None:
     """Replace this process by `argv`; exit at once if the parent is gone already, 127 if there is no such program."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")

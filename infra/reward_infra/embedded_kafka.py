@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from .cache import data_text, write_atomically
 from .errors import InfraError
 from .part import Part
 from .ports import HOST, answers, require_free
+
+if TYPE_CHECKING:
+    from reward_producers.kafka import AdminClient
 
 # The class cache is good only for the flags that it was trained with: change them here, and it is trained anew.
 JAVA_FLAGS = (
@@ -133,7 +137,7 @@ class BrokerProbe:
     def __init__(self, brokers: str, port: int) -> None:
         self._brokers = brokers
         self._port = port
-        self._admin = None
+        self._admin: AdminClient | None = None
 
     def __call__(self) -> bool:
         if not answers(self._port):  # asked first: the client would print an error for each refused connection

@@ -65,7 +65,7 @@ def fetch(
 
         def one(pin: Pinned) -> None:
             path = directory / file_name(pin)
-            os.replace(downloads.sound_file(pin), path)
+            downloads.sound_file(pin).replace(path)
             if wrong := verified.check(path, pin):
                 raise FetchFailed(f"{file_name(pin)}: {wrong}.", where=str(path), remedy="look for a failing disk")
             downloads.finished()

@@ -41,7 +41,7 @@ def fetch(pin: Pinned, cache: Path, verified: Verified, report: Callable[[int, s
             )
         report(pin.size_bytes, "checking its sha256")
         target = cache / file_name(pin)
-        os.replace(found[0], target)
+        found[0].replace(target)
         if wrong := verified.check(target, pin):
             target.unlink()
             raise FetchFailed(

@@ -7,6 +7,8 @@
 A data directory:
 
     lock            held by the process whose stack it is
+    state.json      what the parts do, for other processes
+    format          the version of this layout
     settings.yaml   where Kafka and ClickHouse are, as settings for jobs and commands
     ports.json      the ports of the last start, taken again if they are free
     kafka/          the broker's configuration and log
@@ -16,23 +18,25 @@ A data directory:
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from . import ports
+from reward_schemas.topics import source_partitions
+
+from . import data_dir as directory
+from . import ports, preflight
 from .cache import write_atomically
 from .embedded_clickhouse import PASSWORDS, ClickHouseAddress, EmbeddedClickHouse, read_credentials
 from .embedded_kafka import EmbeddedKafka
-from .errors import Held, InfraError
+from .errors import InfraError
 from .fetch import Installed, fetch
 from .part import Part, PartState
 from .ports import HOST, Ports
+from .state_file import StateFile
 from .supervisor import Supervisor
 
 KAFKA, CLICKHOUSE = "kafka", "clickhouse"
@@ -49,6 +53,8 @@ clickhouse:
   http_port: {clickhouse_http}
   writer_password_file: {writer}
   reader_password_file: {reader}
+topics:
+  partitions: {partitions}
 """
 
 
@@ -97,7 +103,9 @@ class LocalStack:
         self._installed = installed
         self._programs = programs
         self._on_change = on_change
-        self._lock: IO | None = None
+        self._hold: directory.Hold | None = None
+        self._state: StateFile | None = None
+        self.notes: list[str] = []  # what a user should know of this start
         self._ports: Ports | None = None
         self._supervisor: Supervisor | None = None
 
@@ -110,15 +118,20 @@ class LocalStack:
     def start(self) -> None:
         """Start both and return when they serve: about a second, and longer at the first start of a directory.
 
-        Held if another process has the directory; Unsupported, FetchFailed, PortTaken, PartFailed as their names say.
+        Held if another process has the directory; Unsupported, FetchFailed, PortTaken, PartFailed as their names say;
+        InfraError for what would hurt later (see `preflight`).
         Whatever was started is stopped before an error leaves.
         """
         if self._supervisor:
             return
-        self._installed = self._installed or self._programs()
+        self._hold = directory.hold(self.data_dir)
         try:
-            self._hold_directory()
-            self._supervisor = Supervisor(self.parts(), self.log_dir, on_change=self._on_change)
+            preflight.check(self.data_dir)
+            self._installed = self._installed or self._programs()
+            self._state = StateFile(self.data_dir, os.getpid(), time.time())
+            if not self._hold.in_order:
+                self._await_last_parts()
+            self._supervisor = Supervisor(self.parts(), self.log_dir, on_change=self._changed)
             self._supervisor.start()
         except BaseException:
             self.stop()
@@ -126,10 +139,16 @@ class LocalStack:
 
     def parts(self) -> tuple[Part, ...]:
         """Kafka and ClickHouse, ready to be started: ports chosen, configuration written. The directory is held."""
-        if self._lock is None or self._installed is None:
+        if self._hold is None or self._installed is None:
             raise RuntimeError("parts() belongs to start(), which fetches and holds the directory first")
+        before = ports.read(self.data_dir / "ports.json")
         self._ports = Ports(self.data_dir / "ports.json", self._installed.cache / "ports")
         chosen = self._ports.choose(_PREFERRED_PORTS)
+        self.notes = [
+            f"another program has port {before[name]}: {name} listens on {port} from now on"
+            for name, port in chosen.items()
+            if before.get(name, port) != port
+        ]
         kafka = EmbeddedKafka(self._installed.kafka(), self.data_dir / KAFKA, chosen["kafka"], chosen["kafka_controller"])
         clickhouse = EmbeddedClickHouse(
             self._installed.library, self.data_dir / CLICKHOUSE, chosen["clickhouse_http"], chosen["clickhouse_tcp"]
@@ -151,10 +170,9 @@ class LocalStack:
         if self._ports:
             self._ports.release()
             self._ports = None
-        if self._lock:
-            self._lock.truncate(0)  # an empty lock file says that the last end was in order
-            self._lock.close()
-            self._lock = None
+        if self._hold:
+            self._hold.release()
+            self._hold = None
 
     @property
     def supervisor(self) -> Supervisor:
@@ -177,7 +195,13 @@ class LocalStack:
 
     def _settings(self, chosen: Mapping[str, int]) -> str:
         passwords = self.data_dir / CLICKHOUSE / PASSWORDS
-        return _SETTINGS.format(host=HOST, writer=json.dumps(str(passwords / "writer")), reader=json.dumps(str(passwords / "reader")), **chosen)
+        return _SETTINGS.format(
+            host=HOST,
+            writer=json.dumps(str(passwords / "writer")),
+            reader=json.dumps(str(passwords / "reader")),
+            partitions=source_partitions("embedded"),
+            **chosen,
+        )
 
     @property
     def brokers(self) -> str:
@@ -189,27 +213,11 @@ class LocalStack:
         """ClickHouse's host, ports and passwords."""
         return addresses(self.data_dir).clickhouse
 
-    def _hold_directory(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (self.data_dir / "lock").open("a+")
-        lock.seek(0)
-        holder = lock.read().strip()
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise Held(
-                f"A stack runs in this data directory already, held by process {holder or '?'}.",
-                pid=int(holder) if holder.isdigit() else None,
-                where=str(self.data_dir),
-                remedy="use that one, stop it, or name another directory (--data-dir)",
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
-        if holder:
-            self._await_last_parts()
+    def _changed(self, state: PartState) -> None:
+        if self._state:
+            self._state.note(state)
+        if self._on_change:
+            self._on_change(state)
 
     def _await_last_parts(self) -> None:
         """After a supervisor that was killed: its parts are dying, and hold the remembered ports a moment longer."""

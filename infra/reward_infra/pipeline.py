@@ -18,7 +18,7 @@ import msgspec
 from reward_jobs.settings import Settings
 from reward_producers.kafka import admin
 from reward_schemas.settings import FILE_VARIABLE, PREFIX, load, variables
-from reward_schemas.topics import catalogue, source_partitions
+from reward_schemas.topics import catalogue
 from reward_store.client import Client
 from reward_store.migrate import migrate
 
@@ -30,6 +30,7 @@ from .supervisor import Supervisor
 from .topics import ensure
 
 AGGREGATE, LAND = "aggregate", "land"
+JOBS = (AGGREGATE, LAND)
 
 
 def _owns(status: Path) -> bool:
@@ -75,8 +76,8 @@ class Pipeline:
         """Starts all parts; returns when the stores serve and the jobs run. What was started is stopped before an error leaves."""
         self.stack.start()
         try:
-            ensure(admin(self.brokers), catalogue(source_partitions("embedded")), self.brokers)
-            writer = self._client("writer")
+            ensure(admin(self.brokers), catalogue(self._stores().topics.partitions), self.brokers)
+            writer = self.writer()
             migrate(writer, retention=self._settings.retention)
             writer.close()
             self.stack.add(self.aggregate())

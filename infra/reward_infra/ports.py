@@ -61,7 +61,7 @@ class Ports:
     def __init__(self, remembered: Path | None, claims: Path) -> None:
         self._remembered = remembered
         self._claims = claims
-        self._held: dict[int, IO | None] = {}
+        self._held: dict[int, IO[str] | None] = {}
 
     def choose(self, preferred: Mapping[str, int]) -> dict[str, int]:
         """One port for each name: the remembered one if it is free, else the preferred one, else any free one."""
@@ -109,6 +109,7 @@ class Ports:
 def read(remembered: Path) -> dict[str, int]:
     """The remembered choice; empty if there is none."""
     try:
-        return json.loads(remembered.read_text(encoding="utf-8"))
+        chosen: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return chosen

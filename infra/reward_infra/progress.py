@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _MB = 1_000_000
 _LINE_EVERY_S = 5.0
@@ -87,7 +90,7 @@ class Bars:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        self._tasks: dict[str, tuple] = {}
+        self._tasks: dict[str, tuple[TaskID, int | None, int]] = {}
         self._progress.start()
 
     def begin(self, piece: str, total_bytes: int | None, files: int) -> None:

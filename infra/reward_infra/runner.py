@@ -27,7 +27,7 @@ class Runner:
         self.part = part
         self.log = log
         self.status: Status = "down"
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._first = False  # a first start that fails is an error of the caller's, not a reason to try again
         self._backoff_s = BACKOFF_FIRST_S
         self._started = self._ready = self._deadline = 0.0  # monotonic seconds

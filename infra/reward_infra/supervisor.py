@@ -45,7 +45,7 @@ class Supervisor:
         self._runners: dict[str, Runner] = {}
         self._seen: dict[str, PartState] = {}
         self._restarts: deque[Restart] = deque(maxlen=_RESTARTS_KEPT)
-        self._commands: queue.SimpleQueue[tuple[Callable[[], Any], Future]] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -67,7 +67,7 @@ class Supervisor:
         """
         self._ensure_thread()
         names = [name] if name else list(self._runners)
-        self._call(lambda: [self._runner(each).want(first=True) for each in names])
+        self._call(lambda: self._want(names))
         try:
             self._await_up(names)
         except BaseException:
@@ -156,7 +156,7 @@ class Supervisor:
 
     def _call(self, action: Callable[[], Any]) -> Any:
         """Run `action` in the supervising thread and return what it returns."""
-        done: Future = Future()
+        done: Future[Any] = Future()
         self._commands.put((action, done))
         while self._thread is not None and self._thread.is_alive():
             with suppress(TimeoutError, FutureTimeout):
@@ -179,6 +179,10 @@ class Supervisor:
             raise InfraError("The parts were stopped while they started.", where=str(self._log_dir), remedy="start again")
 
     # --- in the supervising thread
+
+    def _want(self, names: list[str]) -> None:
+        for name in names:
+            self._runner(name).want(first=True)
 
     def _begin_stop(self) -> None:
         self._stopping = True

@@ -50,7 +50,7 @@ def rollout(
         raise Refused("rewards", f"{type(rewards).__name__}, a mapping of function names to numbers is needed")
     if unknown := [name for name in rewards if name not in table.names]:
         raise Refused("rewards", f"unknown function {unknown[0]!r}; the run declared {', '.join(table.names)}")
-    group = _vector("groups", groups, np.int32)
+    group = _optional("groups", groups, np.int32)
     if group is None or not len(group):
         raise Refused("groups", "no completions")
     n = len(group)
@@ -73,9 +73,9 @@ def rollout(
         rewards=values,
         group=group,
         status=status if status.any() else None,
-        length=_vector("lengths", lengths, np.int32, n),
-        advantage=_vector("advantages", advantages, np.float32, n),
-        truncated=_vector("truncated", truncated, np.uint8, n),
+        length=_optional("lengths", lengths, np.int32, n),
+        advantage=_optional("advantages", advantages, np.float32, n),
+        truncated=_optional("truncated", truncated, np.uint8, n),
         more=more,
     )
     size = sum(c.nbytes for c in (values, group, body.status, body.length, body.advantage, body.truncated) if c is not None)
@@ -85,7 +85,7 @@ def rollout(
     return body
 
 
-def trainer_step(step: int, scalars: Mapping[str, float | None]) -> TrainerStep:
+def trainer_step(step: int, scalars: Mapping[str, Any]) -> TrainerStep:
     """The event of one optimizer step's scalars; those that are None are left out."""
     given = {}
     for name, value in scalars.items():
@@ -121,9 +121,11 @@ def _nullable(field: str, given: Vector, n: int) -> tuple[np.ndarray, np.ndarray
     return _vector(field, given, np.float32, n), slice(0, 0)
 
 
-def _vector(field: str, given: Vector | None, dtype: type, n: int | None = None) -> np.ndarray | None:
-    if given is None:
-        return None
+def _optional(field: str, given: Vector | None, dtype: type, n: int | None = None) -> np.ndarray | None:
+    return None if given is None else _vector(field, given, dtype, n)
+
+
+def _vector(field: str, given: Any, dtype: type, n: int | None = None) -> np.ndarray:
     if hasattr(given, "detach"):  # a torch tensor
         given = given.detach()
         if dtype is np.float32:

@@ -14,6 +14,7 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -21,19 +22,22 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 from reward_producers import kafka_settings
 from reward_producers.kafka_settings import Kafka
 from reward_producers.sparse import Sparse
 
 __all__ = [
+    "EARLIEST",
+    "LATEST",
     "OFFSET_BEGINNING",
     "OFFSET_END",
     "AdminClient",
     "ConfigResource",
     "Consumer",
     "ConsumerGroupState",
+    "ConsumerGroupTopicPartitions",
     "KafkaError",
     "KafkaException",
     "Message",
@@ -47,11 +51,15 @@ __all__ = [
     "producer",
 ]
 
+# Of list_offsets: the two ends of a partition.
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent_kafka leaves it without types
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the same
+
 _log = logging.getLogger("reward_monitor.kafka")
 _log.addFilter(Sparse())
 
 # A broker that went away comes back within seconds; librdkafka's own back-off grows to 10 s.
-_CONNECTION = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000, "log_level": 3, "logger": _log}
+_CONNECTION: dict[str, Any] = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000, "log_level": 3, "logger": _log}
 
 
 def admin(kafka: Kafka | str) -> AdminClient:

@@ -26,8 +26,12 @@ class Kafka(Struct, frozen=True, kw_only=True):
     ] = "SCRAM-SHA-512"
     sasl_username: Annotated[str, Meta(description="the user, under sasl_*")] = ""
     sasl_password_file: Annotated[Path | None, Meta(description="file with the user's password")] = None
-    ssl_ca_file: Annotated[Path | None, Meta(description="PEM file of the authorities that are trusted; else the system's")] = None
-    ssl_certificate_file: Annotated[Path | None, Meta(description="PEM file of this client's certificate, where one is asked for")] = None
+    ssl_ca_file: Annotated[Path | None, Meta(description="PEM file of the authorities that are trusted; else the system's")] = (
+        None
+    )
+    ssl_certificate_file: Annotated[
+        Path | None, Meta(description="PEM file of this client's certificate, where one is asked for")
+    ] = None
     ssl_key_file: Annotated[Path | None, Meta(description="PEM file of the certificate's key")] = None
     ssl_key_password_file: Annotated[Path | None, Meta(description="file with the password of that key")] = None
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
-from reward_schemas.events import RANK_MAX, Event, Identity, RunEvent, RunState
+from reward_schemas.events import RANK_MAX, Event, Identity, RewardFunction, RunEvent, RunState
 from reward_schemas.parse import Refused, check_name, check_run_event
 
 from reward_producers import columns, kafka_settings
@@ -108,7 +108,13 @@ class Reporter:
     """One rank's reporter of one run. Its calls copy what they are given, queue it and return."""
 
     def __init__(
-        self, identity: Identity, functions: tuple, senders: int, kafka: Kafka, strict: bool, queue_bytes_max: int
+        self,
+        identity: Identity,
+        functions: tuple[RewardFunction, ...],
+        senders: int,
+        kafka: Kafka,
+        strict: bool,
+        queue_bytes_max: int,
     ) -> None:
         self.run_id, self.rank = identity.run_id, identity.rank
         self._identity, self._functions, self._senders, self._strict = identity, functions, senders, strict

@@ -26,7 +26,8 @@ class Counts:
     """What became of events: accepted by the reporter, delivered to the broker, dropped by reason."""
 
     def __init__(self) -> None:
-        self.accepted, self.delivered, self.dropped = 0, 0, {}
+        self.accepted, self.delivered = 0, 0
+        self.dropped: dict[str, int] = {}
 
     def drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 
 from reward_schemas import events_pb2 as pb
 from reward_schemas.events import (
     SCHEMA_VERSION,
+    Body,
     Control,
     Event,
     FunctionTable,
@@ -78,7 +81,7 @@ def _trainer_step(message: pb.Envelope, body: TrainerStep) -> None:
 
 def _run_event(message: pb.Envelope, body: RunEvent) -> None:
     out = message.run_event
-    out.state = body.state
+    out.state = cast("pb.RunEvent.State", body.state)  # its numbers are protobuf's
     out.project, out.trainer, out.config_json, out.reason = body.project, body.trainer, body.config_json, body.reason
     out.tags.update(body.tags)
     if body.functions:
@@ -92,13 +95,21 @@ def _sender_report(message: pb.Envelope, body: SenderReport) -> None:
     out.SetInParent()
 
 
-_WRITERS = {Rollout: _rollout, TrainerStep: _trainer_step, RunEvent: _run_event, SenderReport: _sender_report}
+_WRITERS: dict[type[Body], Callable[[pb.Envelope, Any], None]] = {
+    Rollout: _rollout,
+    TrainerStep: _trainer_step,
+    RunEvent: _run_event,
+    SenderReport: _sender_report,
+}
 
 
 def _table_message(functions: tuple[RewardFunction, ...]) -> pb.FunctionTable:
-    return pb.FunctionTable(
-        functions=[pb.RewardFunction(name=f.name, weight=f.weight, role=f.role, kind=f.kind, lo=f.lo, hi=f.hi) for f in functions]
-    )
+    return pb.FunctionTable(functions=map(_function_message, functions))
+
+
+def _function_message(of: RewardFunction) -> pb.RewardFunction:
+    role, kind = cast("pb.RewardFunction.Role", of.role), cast("pb.RewardFunction.Kind", of.kind)  # their numbers are protobuf's
+    return pb.RewardFunction(name=of.name, weight=of.weight, role=role, kind=kind, lo=of.lo, hi=of.hi)
 
 
 def _bytes(vector: np.ndarray | None, dtype: str) -> bytes:

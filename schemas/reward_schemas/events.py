@@ -30,23 +30,31 @@ TOTAL = "total"  # the weighted sum over the trained functions; no function may 
 
 
 class Role(IntEnum):
+    """What a reward function is for."""
+
     TRAINED = _RewardFunction.TRAINED
     AUDIT = _RewardFunction.AUDIT  # measured, never optimised
 
 
 class Kind(IntEnum):
+    """Which numbers a reward function gives."""
+
     REAL = _RewardFunction.REAL
     BOUNDED = _RewardFunction.BOUNDED
     BINARY = _RewardFunction.BINARY
 
 
 class Status(IntEnum):
+    """What became of one reward."""
+
     SCORED = _RewardStatus.SCORED
     MISSING = _RewardStatus.MISSING  # should have been scored and was not
     NOT_SCORED = _RewardStatus.NOT_SCORED  # an audit function left it out on purpose
 
 
 class RunState(IntEnum):
+    """What a run event tells of its run."""
+
     STARTED = _RunEvent.STARTED
     RESUMED = _RunEvent.RESUMED
     HEARTBEAT = _RunEvent.HEARTBEAT
@@ -106,6 +114,8 @@ class TrainerStep(Struct, frozen=True):
 
 
 class RunEvent(Struct, frozen=True):
+    """A run starts, goes on, lives, or ends; texts are empty where nothing is said."""
+
     state: RunState
     project: str = ""
     tags: dict[str, str] = {}

@@ -62,7 +62,8 @@ def snapshot(descriptors: tuple[FileDescriptor, ...] = FILES) -> Snapshot:
 
 def recorded() -> Snapshot:
     """The committed snapshot."""
-    return json.loads(files(__package__).joinpath(SNAPSHOT).read_text(encoding="utf-8"))
+    committed: Snapshot = json.loads(files(__package__).joinpath(SNAPSHOT).read_text(encoding="utf-8"))
+    return committed
 
 
 def compare(before: Snapshot, now: Snapshot) -> list[Change]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -166,7 +168,7 @@ def _rollout(message: pb.Rollout) -> Rollout:
         raise Refused("completions", "0, at least one is needed: an empty group carries no reward")
     table = _table(message.functions)
     k = len(table.functions)
-    status = _vector("status", message.status, "u1", k * n, optional=True)
+    status = _optional("status", message.status, "u1", k * n)
     if status is not None:
         if status.max() > Status.NOT_SCORED:
             raise Refused("status", f"{status.max()}, 0 to {int(Status.NOT_SCORED)} is taken")
@@ -177,16 +179,18 @@ def _rollout(message: pb.Rollout) -> Rollout:
         rewards=_vector("rewards", message.rewards, "<f4", k * n).reshape(k, n),
         group=_vector("group", message.group, "<i4", n),
         status=status,
-        length=_vector("length", message.length, "<i4", n, optional=True),
-        advantage=_vector("advantage", message.advantage, "<f4", n, optional=True),
-        truncated=_vector("truncated", message.truncated, "u1", n, optional=True),
+        length=_optional("length", message.length, "<i4", n),
+        advantage=_optional("advantage", message.advantage, "<f4", n),
+        truncated=_optional("truncated", message.truncated, "u1", n),
         more=message.more,
     )
 
 
-def _vector(field: str, raw: bytes, dtype: str, size: int, optional: bool = False) -> np.ndarray | None:
-    if optional and not raw:
-        return None
+def _optional(field: str, raw: bytes, dtype: str, size: int) -> np.ndarray | None:
+    return _vector(field, raw, dtype, size) if raw else None
+
+
+def _vector(field: str, raw: bytes, dtype: str, size: int) -> np.ndarray:
     width = np.dtype(dtype).itemsize
     if len(raw) % width:
         raise Refused(field, f"{len(raw)} bytes, not a whole number of {width}-byte values: truncated")
@@ -237,11 +241,14 @@ def _sender_report(message: pb.SenderReport) -> SenderReport:
     return SenderReport(_within("accepted", message.accepted, COUNT_MAX), _within("spooled", message.spooled, COUNT_MAX), dropped)
 
 
-_BODIES = {
+_BODIES: dict[str, Callable[[Any], Body]] = {
     "rollout": _rollout,
     "trainer_step": _trainer_step,
     "run_event": _run_event,
     "sender_report": _sender_report,
 }  # fmt: skip
-_CONTROL = {"tick": lambda _: Tick(), "rule_switch": lambda message: RuleSwitch(message.rule_switch.version)}
+_CONTROL: dict[str, Callable[[pb.Envelope], Control]] = {
+    "tick": lambda _: Tick(),
+    "rule_switch": lambda message: RuleSwitch(message.rule_switch.version),
+}
 __all__ = ["Body", "Refused", "check_functions", "check_name", "check_run_event", "parse"]

@@ -92,10 +92,18 @@ def variables(section: str, values: msgspec.Struct) -> dict[str, str]:
     return {f"{PREFIX}{section}_{name}".upper(): str(value) for name, value in given.items() if value not in (None, "")}
 
 
-def load(kind: type[T], environment: Mapping[str, str], file: Path | None = None, *, strict: bool = True) -> Loaded[T]:
+def load(
+    kind: type[T],
+    environment: Mapping[str, str],
+    file: Path | None = None,
+    *,
+    beneath: Path | None = None,
+    strict: bool = True,
+) -> Loaded[T]:
     """Reads a struct of sections. Raises SettingsError with every mistake.
 
-    file: by default what REWARD_MONITOR_CONFIG names. strict: refuse variables that begin with REWARD_MONITOR_ and are no
+    file: by default what REWARD_MONITOR_CONFIG names. beneath: a file whose sections count where nothing else says a word
+    of them, so that one host never gets another's password. strict: refuse variables that begin with REWARD_MONITOR_ and are no
     setting; a trainer, which reads one section, must not.
     """
     settings = list(declared(kind))
@@ -104,6 +112,10 @@ def load(kind: type[T], environment: Mapping[str, str], file: Path | None = None
     mistakes: list[str] = []
     given = _of_file(file, settings, mistakes, strict=strict) if file else {}
     given |= _of_environment(environment, settings, mistakes, strict=strict)
+    if beneath:
+        said = {name.partition(".")[0] for name in given}
+        under = _of_file(beneath, settings, mistakes, strict=strict)
+        given |= {name: found for name, found in under.items() if name.partition(".")[0] not in said}
     sections: dict[str, dict[str, Any]] = {section: {} for section in get_type_hints(kind)}
     sources = {setting.name: DEFAULT for setting in settings}
     for setting in settings:
@@ -167,7 +179,9 @@ def _parsed(file: Path) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise SettingsError([f"{file}: a settings file needs PyYAML: pip install PyYAML, or set variables instead"], "") from error
+        raise SettingsError(
+            [f"{file}: a settings file needs PyYAML: pip install PyYAML, or set variables instead"], ""
+        ) from error
     try:
         if not file.is_file():
             raise SettingsError([f"{file}: {'not a file' if file.exists() else 'there is no such file'}: name another"], "")
@@ -194,7 +208,7 @@ def _scalars(root: Any, file: Path, mistakes: list[str]) -> Iterator[tuple[str, 
 def _pairs(node: Any, file: Path, mistakes: list[str], what: str, place: str = "") -> Iterator[tuple[str, Any, str]]:
     if node is None or (isinstance(node.value, str) and node.tag.endswith(":null")):
         return  # an empty file or section
-    if not node.id == "mapping":
+    if node.id != "mapping":
         mistakes.append(f"{place or file}: a mapping of {what} is needed")
         return
     for key, value in node.value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 EVENTS = "rewards.events.v1"
 RESULTS = "rewards.results.v1"
@@ -27,15 +28,16 @@ class Topic:
 
 
 @cache
-def _data() -> dict:
+def _data() -> dict[str, Any]:
     import yaml  # only the jobs read the catalogue; a trainer's environment need not have PyYAML
 
-    return yaml.safe_load(files(__package__).joinpath("topics.yaml").read_text(encoding="utf-8"))
+    data: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("topics.yaml").read_text(encoding="utf-8"))
+    return data
 
 
 def source_partitions(setting: str) -> int:
     """Number of partitions of the events topic in a setting, "embedded" or "cluster"."""
-    return _data()["source_partitions"][setting]
+    return int(_data()["source_partitions"][setting])
 
 
 def catalogue(partitions: int) -> tuple[Topic, ...]:

@@ -90,7 +90,7 @@ def _sums(client: Client, steps: int) -> list[Problem]:
             AND append_time > (SELECT max(append_time) - INTERVAL 1 DAY FROM {tables}.ingest_audit)
         GROUP BY run_id, attempt, slot ORDER BY any(append_time) DESC, run_id, slot LIMIT {{steps:UInt32}}
         SETTINGS do_not_merge_across_partitions_select_final = 1"""
-    ends: dict[int, dict] = {}
+    ends: dict[int, dict[tuple[str, int], int]] = {}
     problems = []
     for run_id, attempt, step, epoch, partition, offset, series in client.query(sql, steps=steps):
         ends.setdefault(epoch, landed_ends(client, epoch))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import clickhouse_connect
 import pyarrow as pa
@@ -26,9 +26,9 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # and a war
 # ClickHouse's codes for "not now": time-outs, too many queries or parts, memory, disk, read-only or lost replicas.
 _NOT_NOW = {3, 74, 75, 159, 201, 202, 203, 209, 210, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 425, 439, 473, 999}
 _REMEDIES = {
-    60: "create the tables: reward-monitor migrate",
-    81: "create the databases: reward-monitor migrate",
-    16: "the schema is older than this version: reward-monitor migrate",
+    60: "check the name; if it is one of ours, the schema is not there yet: `reward-monitor migrate`",
+    81: "check the name; if it is one of ours, the schema is not there yet: `reward-monitor migrate`",
+    16: "the schema is older than this version: `reward-monitor migrate`",
     192: "no such user: check the user's name in users.xml",
     497: "grant it to the user in users.xml, or use the other user",
     516: "wrong user or password: check the password file against users.xml",
@@ -37,6 +37,8 @@ _INSERT = {
     "async_insert": 0,  # 1 by default in new servers: an acknowledged insert would not yet be a stored one
     "max_partitions_per_insert_block": 0,  # a spool that is sent late may carry runs of many months
 }
+# What the driver and the server put around a message.
+_FRAME = re.compile(r"^.*?DB::Exception: |\.? \(version [\d.]+[^)]*\).*$|\.? \(for url .*$| FORMAT Arrow\b")
 T = TypeVar("T")
 
 
@@ -99,10 +101,11 @@ class Client:
         """Gives the connection back."""
         self._client.close()
 
-    def query(self, sql: str, **parameters: Any) -> list[tuple]:
+    def query(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows; times without a zone are UTC. Parameters stand in the query as `{name:Type}` and are bound by the server."""
         _check_bound(sql, parameters)
-        return self._guarded(sql, lambda: self._client.query(sql, parameters=parameters or None).result_rows)
+        rows = self._guarded(sql, lambda: self._client.query(sql, parameters=parameters or None).result_rows)
+        return cast("list[tuple[Any, ...]]", rows)
 
     def query_arrow(self, sql: str, **parameters: Any) -> pa.Table:
         """The rows as an Arrow table, strings as strings."""
@@ -137,6 +140,9 @@ def _sorted(error: Exception, doing: str, where: str) -> StoreError:
     text = " ".join(str(error).split())
     found = re.search(r"Code: (\d+)", text)
     code = getattr(error, "code", None) or (int(found[1]) if found else 0)
+    if refused := re.search(r"\[Errno -?\d+\] [^\"')]+", text):
+        text = refused[0]
+    text = _FRAME.sub("", text)
     local = isinstance(error, ProgrammingError | DataError | NotSupportedError)
     if code in _NOT_NOW or (not code and not local):
         return Unavailable(

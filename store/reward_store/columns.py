@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,12 +52,12 @@ def vectors(parts: Sequence[np.ndarray | None], dtype: str) -> pa.Array:
     return pa.ListArray.from_arrays(_offsets(sizes), pa.array(values.astype(dtype, copy=False)))
 
 
-def lists(values: Sequence[Sequence], kind: pa.DataType) -> pa.Array:
+def lists(values: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
     """A list column from short Python lists, one a row."""
     return pa.ListArray.from_arrays(_offsets(map(len, values)), pa.array([v for row in values for v in row], kind))
 
 
-def repeated(keys: Sequence[Hashable], rows: dict[Hashable, Sequence], kind: pa.DataType) -> pa.Array:
+def repeated(keys: Sequence[Hashable], rows: Mapping[Hashable, Sequence[Any]], kind: pa.DataType) -> pa.Array:
     """A list column whose rows are few distinct lists many times over: rows[key] for each key."""
     at = {key: i for i, key in enumerate(rows)}
     return lists(list(rows.values()), kind).take(pa.array([at[key] for key in keys], pa.int32()))

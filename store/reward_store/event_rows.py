@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -74,7 +74,7 @@ def event_log(records: Sequence[Arrived], events: Sequence[Event | Control | Inv
 def rollouts(records: Sequence[Arrived], events: Sequence[Event], epoch: int) -> pa.Table:
     """A row for each rollout with its raw vectors, bit for bit; the body of events[i], of records[i], is a `Rollout`."""
     who = [event.identity for event in events]
-    bodies = [event.body for event in events]
+    bodies = cast("list[Rollout]", [event.body for event in events])
     keys = [body.table.raw for body in bodies]
     functions = {body.table.raw: body.table.functions for body in bodies}
     run_ids = [identity.run_id for identity in who]

@@ -13,6 +13,8 @@ from reward_schemas.parse import parse
 from reward_store import columns, event_rows, result_rows
 from reward_store.event_rows import Arrived
 
+__all__ = ["EVENTS", "RESULTS", "Batch", "Table", "Tables"]
+
 EVENTS, RESULTS = "events", "results"
 Tables = list[tuple[str, Table]]
 
@@ -58,7 +60,7 @@ class Batch:
         tables = [("event_log", event_rows.event_log(records, events, self.epoch))]
         raw = [(r, e) for r, e in zip(records, events, strict=True) if isinstance(e, Event) and isinstance(e.body, Rollout)]
         if raw:
-            tables.append(("rollouts", event_rows.rollouts(*zip(*raw, strict=True), self.epoch)))
+            tables.append(("rollouts", event_rows.rollouts([r for r, _ in raw], [e for _, e in raw], self.epoch)))
         return tables
 
     def _result_tables(self) -> Tables:
@@ -72,7 +74,8 @@ class Batch:
                 by_kind[result.WhichOneof("kind")].append(result)
         tables = [(table, build(by_kind[kind])) for kind, (table, build) in result_rows.TABLES.items() if kind in by_kind]
         if self.unreadable:
-            tables.append(("dead_letter_rows", result_rows.unreadable(*zip(*self.unreadable, strict=True), self.epoch)))
+            records, reasons = [r for r, _ in self.unreadable], [reason for _, reason in self.unreadable]
+            tables.append(("dead_letter_rows", result_rows.unreadable(records, reasons, self.epoch)))
         return tables
 
     def _audit(self) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -140,7 +141,7 @@ def quarantine_rows(results: Sequence[Result]) -> pa.Table:
     return _plain(results, [result.quarantine for result in results], _QUARANTINE)
 
 
-def _plain(results: Sequence[Result], bodies: Sequence, fields: dict[str, pa.DataType]) -> pa.Table:
+def _plain(results: Sequence[Result], bodies: Sequence[Any], fields: dict[str, pa.DataType]) -> pa.Table:
     return pa.table(
         {
             "run_id": pa.array([result.run_id for result in results], pa.string()),

@@ -26,9 +26,9 @@ class ClickHouseSettings(Struct, frozen=True, kw_only=True):
     reader_password_file: Annotated[Path | None, Meta(description="file with its password")] = None
     tables: Annotated[str, Meta(pattern=_NAME, description="database of the lander's tables")] = "rewards_tables"
     views: Annotated[str, Meta(pattern=_NAME, description="database of people's views")] = "rewards"
-    compression: Annotated[
-        Literal["none", "lz4", "zstd"], Meta(description="of inserts; worth it where the network is slow")
-    ] = "none"
+    compression: Annotated[Literal["none", "lz4", "zstd"], Meta(description="of inserts; worth it where the network is slow")] = (
+        "none"
+    )
 
     def as_writer(self) -> ClickHouse:
         """The jobs' access. Raises MonitorError where its password file can't be read."""

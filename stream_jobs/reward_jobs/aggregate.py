@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from reward_engine.bounds import TICK_MS
 from reward_engine.fold import Record, fold
@@ -27,7 +28,7 @@ from reward_schemas.events import Tick
 from reward_schemas.parse import parse
 from reward_schemas.topics import EVENTS
 
-from reward_jobs import snapshots
+from reward_jobs import groups, snapshots
 from reward_jobs.assign import Refused, resume
 from reward_jobs.chunks import EXIT_FATAL, ChunkApp, chunk_app, leave, run, source_topic
 from reward_jobs.log_facts import log_facts
@@ -36,7 +37,6 @@ from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.aggregate")
 
-GROUP = "reward-monitor.aggregate"
 STATUS_FILE = "owned.json"  # in the data directory: who owns which partitions, from which offset
 _BACKLOG_MAX = 50_000  # results that wait for the broker
 _SLICE_S = 0.02  # how long the fold may hold the loop, which also answers heartbeats
@@ -94,7 +94,7 @@ class Worker:
             owned[partition] = Owned(state, facts[partition].topic_id, facts[partition].partitions)
         return owned
 
-    async def take(self, partition: int, records: list) -> None:
+    async def take(self, partition: int, records: list[Any]) -> None:
         """Folds a fetched chunk and emits its results, then stores a snapshot if one is due."""
         while self._results.backlog > _BACKLOG_MAX:  # the broker is slower than the fold
             self._results.poll()
@@ -156,10 +156,10 @@ class Worker:
 def app(settings: Settings) -> ChunkApp:
     """The Faust app of a worker."""
     worker = Worker(settings.kafka, settings.jobs.data_dir, settings.jobs.snapshot_s)
-    app = chunk_app(GROUP, settings.kafka, EVENTS, settings.jobs.data_dir, worker.assign)
+    app = chunk_app(groups.AGGREGATE, settings.kafka, EVENTS, settings.jobs.data_dir, worker.assign)
 
     @app.agent(source_topic(app), concurrency=1)
-    async def aggregate(stream) -> None:
+    async def aggregate(stream: Any) -> None:
         try:
             async for chunks in stream.noack_take(16, within=0.05):
                 for chunk in chunks:
@@ -173,7 +173,7 @@ def app(settings: Settings) -> ChunkApp:
             leave(EXIT_FATAL, "leaving unacknowledged; the next worker folds the same records again")
 
     app.task(worker.tick)
-    app.on_before_shutdown.connect(lambda _sender, **_: worker.store_all(), weak=False)
+    app.on_before_shutdown.connect(lambda _sender, **_: worker.store_all(), weak=False)  # type: ignore[arg-type]  # `**_` has it
     return app
 
 

@@ -51,6 +51,8 @@ codecs.register("records", _Records())
 class _Consumer(driver.Consumer):
     """Fetches chunks; after every rebalance it asks the app where each of its partitions goes on."""
 
+    app: ChunkApp
+
     async def seek_to_committed(self) -> dict[TP, int]:
         committed = dict(await super().seek_to_committed())
         assigned = {tp.partition: tp for tp in self.assignment() if tp.topic == self.app.source}
@@ -73,7 +75,7 @@ class _Consumer(driver.Consumer):
             if active is None or tp in active:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 message = self._to_message(tp, chunk[-1])
-                message.key, message.value = None, chunk
+                message.key, message.value = None, chunk  # type: ignore[assignment]  # passed through `_Records`, as it is
                 yield tp, message
 
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer
 from reward_producers.sparse import Sparse
@@ -26,7 +27,7 @@ from reward_store.event_rows import Arrived
 from reward_store.landing import EVENTS, RESULTS, Batch, Table
 from reward_store.migrate import check
 
-from reward_jobs import logs
+from reward_jobs import groups, logs
 from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.land")
@@ -34,7 +35,6 @@ trouble = logging.getLogger("reward_jobs.land.trouble")
 trouble.addFilter(Sparse(30.0))  # while something is down the same line comes with every attempt
 
 EXIT_OK, EXIT_FATAL = 0, 70
-GROUP = "reward-monitor.land"
 _FLUSH_S, _FLUSH_BYTES = 1.0, 16_000_000  # a batch goes at the first of them
 _TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS}
 _NAMES = {short: name for name, short in _TOPICS.items()}
@@ -72,7 +72,7 @@ class Lander:
             return
         self._client = client
         member = {"group_instance_id": self._instance} if self._instance else {}
-        self._consumer = consumer(self._kafka, GROUP, on_error=self._kafka_error, **_CONSUMER, **member)
+        self._consumer = consumer(self._kafka, groups.LAND, on_error=self._kafka_error, **_CONSUMER, **member)
         try:
             self._check_log()
             log.info("landing from %s into %s, epoch %d", self._kafka.brokers, self._clickhouse.where, self._epoch)
@@ -91,12 +91,13 @@ class Lander:
 
     def _gather(self, timeout_s: float, records: int = 500) -> None:
         for message in self._consumer.consume(records, timeout_s):
-            if message.error():
-                self._kafka_error(message.error())
+            if error := message.error():
+                self._kafka_error(error)
             else:
                 _, append_time_ms = message.timestamp()
-                record = Arrived(message.partition(), message.offset(), append_time_ms, message.key(), message.value())
-                self._batch.add(_TOPICS[message.topic()], record)
+                place: Any = message.topic(), message.partition(), message.offset()  # None only before a message was sent
+                topic, partition, offset = place
+                self._batch.add(_TOPICS[topic], Arrived(partition, offset, append_time_ms, message.key(), message.value()))
 
     def _flush(self) -> bool:
         """Inserts, then commits. False where it was told to stop while ClickHouse was away: nothing after it may be committed."""
@@ -222,7 +223,9 @@ def main() -> int:
 
 def _end(lander: Lander) -> None:
     lander.stop()
-    threading.Thread(target=lambda: (time.sleep(_STOP_S), os._exit(EXIT_OK)), daemon=True).start()  # if a server hangs
+    hung = threading.Timer(_STOP_S, os._exit, (EXIT_OK,))  # if a server hangs
+    hung.daemon = True
+    hung.start()
 
 
 if __name__ == "__main__":

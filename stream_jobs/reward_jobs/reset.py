@@ -13,7 +13,7 @@ from reward_producers.kafka_settings import Kafka
 from reward_schemas.errors import MonitorError
 
 from reward_jobs import snapshots
-from reward_jobs.aggregate import GROUP
+from reward_jobs.groups import AGGREGATE
 from reward_jobs.log_facts import log_facts
 
 _WITHOUT_WORKERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
@@ -24,11 +24,11 @@ def reset(kafka: Kafka | str) -> int:
     """Starts a new epoch and returns it. Raises MonitorError while workers run: one of them would go on in the old one."""
     client = admin(kafka)
     deadline = time.monotonic() + _LEAVE_S
-    while (group := client.describe_consumer_groups([GROUP])[GROUP].result()).state not in _WITHOUT_WORKERS:
+    while (group := client.describe_consumer_groups([AGGREGATE])[AGGREGATE].result()).state not in _WITHOUT_WORKERS:
         if time.monotonic() > deadline:
             raise MonitorError(
                 f"{len(group.members)} workers run, and would go on in the old epoch.",
-                where=f"consumer group {GROUP}",
+                where=f"consumer group {AGGREGATE}",
                 remedy="stop them first, then reset",
             )
         time.sleep(0.5)

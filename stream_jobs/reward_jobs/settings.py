@@ -15,7 +15,6 @@ from reward_schemas.settings import FILE_VARIABLE, Loaded, SettingsError, load
 from reward_schemas.topics import source_partitions
 from reward_store.settings import ClickHouseSettings, Retention
 
-
 EXIT_CONFIGURATION = 78  # of a job: what a restart doesn't mend
 
 
@@ -68,7 +67,9 @@ def settings(file: Path | None = None) -> Loaded[Settings]:
 def of_process(program: str, description: str) -> Settings:
     """The settings of a job's own process, with `--config`; ends it with EXIT_CONFIGURATION where they can't be used."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
-    parser.add_argument("--config", type=Path, help=f"YAML file of settings (default: ${FILE_VARIABLE}); see `reward-monitor config`")
+    parser.add_argument(
+        "--config", type=Path, help=f"YAML file of settings (default: ${FILE_VARIABLE}); see `reward-monitor config`"
+    )
     try:
         return settings(parser.parse_args().config).value
     except SettingsError as error:

@@ -114,7 +114,7 @@ def _records(client: Consumer, ranges: dict[int, tuple[int, int]], timeout_s: fl
         for message in client.consume(100, 0.05):
             if message.error():
                 raise KafkaException(message.error())
-            records[message.partition()].append(message)
+            records[message.partition()].append(message)  # type: ignore[index]  # None only before a message was sent
         # By position, not by the last record: retention or a transaction may leave nothing at the end.
         places = client.position([TopicPartition(SNAPSHOTS, partition) for partition in unread])
         unread -= {place.partition for place in places if place.offset >= ranges[place.partition][1]}

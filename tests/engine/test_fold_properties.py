@@ -42,8 +42,8 @@ def logs(draw: st.DrawFn, repeats: bool = False) -> list[Record]:
                 sent.append((at + 10, trainer.state(RunState.FINISHED, at + skew_ms)))
     if repeats:
         for at, event in list(sent):
-            for later in draw(st.lists(st.sampled_from([0, 3, 40_000, 400_000]), max_size=2)):
-                sent.append((at + later, event))
+            repeats_ms = draw(st.lists(st.sampled_from([0, 3, 40_000, 400_000]), max_size=2))
+            sent.extend((at + later, event) for later in repeats_ms)
     end = max((at for at, _ in sent), default=0) + draw(st.sampled_from([0, 100_000, 500_000]))
     timeline: list[tuple[int, object]] = [*sent, *((at, Tick()) for at in range(1, end, 5_000))]
     timeline.sort(key=lambda item: item[0])  # stable: a repeat comes after its original
@@ -52,11 +52,11 @@ def logs(draw: st.DrawFn, repeats: bool = False) -> list[Record]:
 
 def essence(results: list, run: str | None = None) -> list[bytes]:
     """What must be equal: the closed rows in their order, without their place in the log."""
-    rows = []
-    for result in results:
-        if result.WhichOneof("kind") == "pane" and result.pane.closed and run in (None, result.run_id):
-            rows.append(result.run_id.encode() + result.pane.SerializeToString(deterministic=True))
-    return rows
+    return [
+        result.run_id.encode() + result.pane.SerializeToString(deterministic=True)
+        for result in results
+        if result.WhichOneof("kind") == "pane" and result.pane.closed and run in (None, result.run_id)
+    ]
 
 
 @settings(max_examples=60, deadline=None)

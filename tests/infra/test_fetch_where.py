@@ -31,7 +31,7 @@ def test_other_machines_are_told_to_use_containers(
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    for name in ("XDG_CACHE_HOME"):
+    for name in "XDG_CACHE_HOME":
         monkeypatch.delenv(name, raising=False)
     assert default_cache() == Path("/home/me/.cache/reward-monitor")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")

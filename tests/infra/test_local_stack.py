@@ -56,7 +56,9 @@ def test_after_a_killed_stack_the_next_one_takes_its_place(installed: Installed,
         "from reward_infra.fetch import fetch\n"
         "stack = LocalStack(Path(sys.argv[1]), installed=fetch(Path(sys.argv[2])))\nstack.start()\nprint('up', flush=True)\ntime.sleep(1000)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(installed.cache)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), str(installed.cache)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout and process.stdout.readline() == "up\n"
     before = addresses(tmp_path)
     sql(before.clickhouse, "CREATE DATABASE rewards")

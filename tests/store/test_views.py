@@ -10,8 +10,8 @@ from reward_store.audit import audit
 from reward_store.client import ClickHouse, Client
 from reward_store.errors import Rejected, Unavailable
 from reward_store.migrate import migrate
-from reward_store.settings import Retention
 from reward_store.queries import FIVE_QUERIES
+from reward_store.settings import Retention
 
 from tests.store.logs import functions, records, rollout, training
 from tests.store.running import address, land, rows

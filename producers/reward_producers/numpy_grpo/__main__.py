@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ..reporter import start_run
+from reward_producers.reporter import start_run
+
 from .environment import ENVIRONMENTS
 from .outcome import Outcome
 from .publish import publish
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             means = f"{batch.total.mean():8.3f}{rewards}{batch.kl:8.3f}{batch.entropy:9.3f}"
             print(f"{options.rank:4}{batch.step:6}{means}", flush=True)
 
-    report = None
+    run = report = None
     if options.brokers:
         run = start_run(
             "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, rank=options.rank,
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"rank {options.rank}: {error}; ended after {len(batches)} steps", file=sys.stderr)
         return 1
     finally:
-        if options.brokers:
+        if run:
             print(f"rank {options.rank}: {run.finish()}", file=sys.stderr)
     if options.rank == 0 and batches:
         outcome = Outcome.of(batches)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..reporter import Reporter
+from reward_producers.reporter import Reporter
+
 from .training import StepBatch
 
 

@@ -126,7 +126,8 @@ def train(
         prompts = environment.draw_prompts(rng, config.prompts_per_rank)[group]
         completions = policy.sample(weights, prompts, rng)
         rewards = environment.score(prompts, completions, rng)
-        total = sum(f.weight * rewards[f.name].astype(float) for f in environment.functions if f.role is Role.TRAINED)
+        trained = (f.weight * rewards[f.name].astype(float) for f in environment.functions if f.role is Role.TRAINED)
+        total = sum(trained, np.zeros(len(group)))
         advantages = group_advantages(total, config.group_size)
 
         batch = WrittenTokens.of(policy, prompts, completions, advantages, sampling=weights, reference=reference)
