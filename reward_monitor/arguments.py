@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from reward_jobs.settings import Settings
     from reward_schemas.settings import Loaded
-    from reward_store.client import Client
 
 
 _WIDTH = 100
@@ -73,24 +72,32 @@ def settings(given: argparse.Namespace) -> Loaded[Settings]:
     return loaded
 
 
-def reader(given: argparse.Namespace) -> Client:
-    """ClickHouse as its read-only user. Raises MonitorError, also where that is the local stack's and it doesn't run."""
+def running_settings(given: argparse.Namespace, section: str) -> Settings:
+    """The settings, of which a section ("kafka", "clickhouse") is to be reached.
+
+    Raises InfraError where it is the local stack's, and that does not run.
+    """
     from reward_infra.data_dir import holder
     from reward_infra.errors import InfraError
+
+    loaded = settings(given)
+    if not elsewhere(loaded, section) and not holder(loaded.value.local.dir):
+        raise InfraError(
+            f"Nothing runs here, and no {section} elsewhere is set.",
+            where=str(loaded.value.local.dir.absolute()),
+            remedy="start it with `reward-monitor up`, name its directory (--data-dir), or set the place: `reward-monitor config`",
+        )
+    return loaded.value
+
+
+def elsewhere(loaded: Loaded[Settings], section: str) -> bool:
+    """Whether the settings name a place of their own for a section, other than the local stack's."""
     from reward_infra.local_stack import SETTINGS_FILE
     from reward_schemas.settings import DEFAULT
 
-    loaded = settings(given)
-    local, source = loaded.value.local.dir, loaded.sources["clickhouse.http_port"]
-    if (source == DEFAULT or source.startswith(str(local / SETTINGS_FILE))) and not holder(local):
-        where = {loaded.sources[name] for name in ("clickhouse.host", "clickhouse.http_port")}
-        if where == {source}:
-            raise InfraError(
-                "Nothing runs here, and no ClickHouse elsewhere is set.",
-                where=str(local.absolute()),
-                remedy="start it with `reward-monitor up`, name its directory (--data-dir), or set REWARD_MONITOR_CLICKHOUSE_HOST",
-            )
-    return loaded.value.clickhouse.as_reader().connect()
+    local = str(loaded.value.local.dir / SETTINGS_FILE)
+    sources = {source for name, source in loaded.sources.items() if name.startswith(f"{section}.")}
+    return any(source != DEFAULT and not source.startswith(local) for source in sources)
 
 
 def whole_number(least: int) -> Callable[[str], int]:

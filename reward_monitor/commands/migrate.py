@@ -6,7 +6,7 @@ import argparse
 
 from reward_store.migrate import migrate
 
-from reward_monitor.arguments import Parser, settings
+from reward_monitor.arguments import Parser, running_settings
 from reward_monitor.terminal import console
 
 
@@ -20,7 +20,7 @@ def add(parser: Parser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """0; StoreError where ClickHouse refuses."""
-    chosen = settings(given).value
+    chosen = running_settings(given, "clickhouse")
     client = chosen.clickhouse.as_writer().connect()
     try:
         done = migrate(client, retention=chosen.retention)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from reward_monitor.arguments import Parser, reader, whole_number
+from reward_monitor.arguments import Parser, running_settings, whole_number
 from reward_monitor.terminal import ago, console, table
 
 _RUNS = """
@@ -41,7 +41,7 @@ def add(parser: Parser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """0; StoreError where ClickHouse can't be asked."""
-    client = reader(given)
+    client = running_settings(given, "clickhouse").clickhouse.as_reader().connect()
     try:
         rows = client.query_arrow(_RUNS, project=given.project, limit=given.limit).to_pylist()
     finally:

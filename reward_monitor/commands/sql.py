@@ -15,7 +15,7 @@ from reward_store.client import Client
 from reward_store.errors import StoreError
 from rich.console import Console
 
-from reward_monitor.arguments import Parser, reader, whole_number
+from reward_monitor.arguments import Parser, running_settings, whole_number
 from reward_monitor.terminal import console, table
 
 _HISTORY = Path("~/.local/state/reward-monitor/sql_history").expanduser()
@@ -48,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
     """0; StoreError where the query fails."""
     if given.format == "parquet" and not given.output and sys.stdout.isatty():
         raise InfraError("Parquet is no text for a terminal.", where="--format parquet", remedy="name a file: --output FILE")
-    client = reader(given)
+    client = running_settings(given, "clickhouse").clickhouse.as_reader().connect()
     try:
         if given.query:
             _answer(client, sys.stdin.read() if given.query == "-" else given.query, given)

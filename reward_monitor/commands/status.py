@@ -8,11 +8,10 @@ import time
 
 import msgspec
 from reward_infra.status import Status, status
-from reward_schemas.settings import DEFAULT
 from rich.console import Console
 from rich.text import Text
 
-from reward_monitor.arguments import Parser, settings
+from reward_monitor.arguments import Parser, elsewhere, settings
 from reward_monitor.terminal import ago, console, size, table
 
 _NOTHING_RUNS = 3  # as service managers have it
@@ -29,8 +28,7 @@ def add(parser: Parser) -> None:
 def run(given: argparse.Namespace) -> int:
     """0: all well; 1: something isn't; 3: nothing runs."""
     loaded = settings(given)
-    source = loaded.sources["kafka.brokers"]
-    cluster = source != DEFAULT and str(loaded.value.local.dir) not in source
+    cluster = elsewhere(loaded, "kafka")
     found = status(loaded.value, cluster=cluster)
     if given.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")

@@ -10,7 +10,7 @@ from reward_producers.kafka import admin
 from reward_schemas.topics import catalogue
 from rich.text import Text
 
-from reward_monitor.arguments import Parser, settings
+from reward_monitor.arguments import Parser, running_settings
 from reward_monitor.terminal import console, table
 
 
@@ -28,7 +28,7 @@ def add(parser: Parser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """0 where every topic is as it must be."""
-    chosen = settings(given).value
+    chosen = running_settings(given, "kafka")
     kafka, topics = chosen.kafka, chosen.topics
     screen, client = console(), admin(kafka)
     wanted = catalogue(topics.partitions)
