@@ -4,7 +4,7 @@ They are part of the fold's meaning: a change of one that alters results raises 
 """
 
 # Rises when the same log would give other results. Snapshots of an older generation are refused.
-FOLD_GENERATION = 1
+FOLD_GENERATION = 2
 
 # One clock for silence. Owners write a tick every 5 s; one tick adds at most two intervals, so an outage of ours is
 # never taken for silence of theirs.
@@ -30,6 +30,8 @@ SENDERS_MAX = 4_096
 SESSIONS_MAX = 4_096
 HOLES_MAX = 1_024  # in the sequence of one session
 SERIES_MAX = 512  # reward functions, or trainer scalars, over the run's life
+PRODUCTS_MAX = 33  # series whose correlations are kept: the total and the first 32 functions
+WAITING_MAX = 65_536  # completions of a step whose groups are not whole yet; past it they count as they are
 OPEN_PANES_MAX = 256  # per axis and kind: past it the oldest is closed
 
 # Per partition.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from reward_schemas.events import Identity
 from reward_schemas.results_pb2 import DeadLetter, Gap, LateEvent, PaneRow, Quarantine, Result, RunRow
 
 from reward_engine import bounds, sums
-from reward_engine.state import Lane, Pane, Partition, Quarantined, Run, senders_active
+from reward_engine.measuring import COLUMNS, sketched
+from reward_engine.panes import rolled
+from reward_engine.sketch import Sketch
+from reward_engine.state import STEP, Lane, Pane, Partition, Quarantined, Run, senders_active
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -20,6 +23,17 @@ __all__ = ["Emitter", "version"]
 def version(result: Result) -> int:
     """Orders the rows of one key: epoch (8 bits), generation (12), offset (44). A uint64."""
     return result.epoch << 56 | result.generation << 44 | result.offset
+
+
+def _distribution(pane: Pane, series: int) -> dict[str, Any]:
+    """What only the row of a single step has: longer windows add these up in SQL."""
+    parts = [pane.sketch.of_series(row) for row in range(series)]
+    return {
+        "products": pane.products.astype("<f8", copy=False).tobytes(),
+        "sketch_sizes": [len(counts) for _, counts in parts],
+        "sketch_values": b"".join(values.astype("<f4").tobytes() for values, _ in parts),
+        "sketch_counts": b"".join(counts.astype("<u4", copy=False).tobytes() for _, counts in parts),
+    }
 
 
 class _Body(TypedDict, total=False):
@@ -56,15 +70,20 @@ class Emitter:
 
     def pane(self, run: Run, lane: Lane, pane: Pane, *, closed: bool) -> None:
         """The row of a single pane; `closed` False: a partial one, which a later row replaces."""
-        self._sums(run, lane, pane, lane.axis.row, pane.table, closed, panes=1)
+        self._sums(run, lane, pane, lane.axis.row, pane.table, pane.sketch, closed, panes=1)
 
-    def window(self, run: Run, lane: Lane, pane: Pane, name: str, panes: list[Pane]) -> None:
+    def window(self, run: Run, lane: Lane, pane: Pane, name: str, inside: dict[int, Pane]) -> None:
         """The row of a window that ends with a pane that has just closed."""
-        self._sums(run, lane, pane, name, sums.merged([p.table for p in panes]), True, panes=len(panes))
+        table = sums.merged([p.table for p in inside.values()])
+        self._sums(run, lane, pane, name, table, rolled(lane, name, inside), True, panes=len(inside))
 
-    def _sums(self, run: Run, lane: Lane, pane: Pane, window: str, table: np.ndarray, closed: bool, panes: int) -> None:
+    def _sums(
+        self, run: Run, lane: Lane, pane: Pane, window: str, table: np.ndarray, values: Sketch, closed: bool, panes: int
+    ) -> None:
         series = run.series[lane.kind]
         size = len(table)
+        lo, hi = series.lo[:size], series.hi[:size]
+        table = np.concatenate([table, sketched(values, lo, hi)], axis=1)
         self._emit(
             run.run_id,
             pane=PaneRow(
@@ -81,8 +100,11 @@ class Emitter:
                 series=series.names[:size],
                 weights=series.weights[:size],
                 roles=series.roles[:size],
-                sums=sums.NAMES,
+                lo=lo,
+                hi=hi,
+                sums=COLUMNS,
                 values=table.astype("<f8", copy=False).tobytes(),
+                **(_distribution(pane, size) if window == STEP.row else {}),
             ),
         )
 

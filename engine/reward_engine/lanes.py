@@ -14,12 +14,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-import numpy as np
 from reward_schemas.events import Event
 
-from reward_engine import bounds, sums
+from reward_engine import bounds, panes, sums
 from reward_engine.emit import Emitter
-from reward_engine.state import STEP, TIME, TRAINER, Lane, Pane, Run
+from reward_engine.panes import Said
+from reward_engine.state import COMPLETION, STEP, TIME, TRAINER, Lane, Pane, Run
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Moment:
     absence_ms: int
 
 
-def add(run: Run, lane: Lane, slot: int, rows: np.ndarray, table: np.ndarray, moment: Moment, out: Emitter) -> Pane | None:
-    """Adds sums to the pane of a slot, wherever that is; None where it has left the ring and is stored raw only."""
+def add(run: Run, lane: Lane, slot: int, what: Said, moment: Moment, out: Emitter) -> Pane | None:
+    """Adds what was said to the pane of a slot, wherever that is; None where it has left the ring and is stored raw only."""
     pane = lane.open.get(slot)
     if pane is None:
         closed = slot in lane.held or _is_past(run, lane, slot)
         gone = slot <= lane.passed or (closed and len(lane.held) >= lane.axis.held and slot < min(lane.held))
-        if closed or gone:
+        if (closed or gone) and lane.kind != COMPLETION:  # the rewards of the same message have told it
             late(run, lane, slot, moment, "raw only" if gone else "amended", out)
         if gone:
             return None
@@ -50,14 +50,20 @@ def add(run: Run, lane: Lane, slot: int, rows: np.ndarray, table: np.ndarray, mo
                 _evict(run, lane, out)
             else:
                 lane.open[slot] = pane
-    pane.table = sums.grown(pane.table, len(run.series[lane.kind].names))
-    sums.add(pane.table, rows, table)
+    amend(run, lane, pane, what)
     pane.touched_ms = moment.absence_ms
     pane.event_ms = max(pane.event_ms, moment.event_ms)
-    lane.dirty.add(slot)
     if len(lane.open) > bounds.OPEN_PANES_MAX:
         close(run, lane, min(lane.open), out)
     return pane
+
+
+def amend(run: Run, lane: Lane, pane: Pane, what: Said) -> None:
+    """Adds to a pane of a lane, open or closed."""
+    panes.take(pane, what, len(run.series[lane.kind].names))
+    lane.dirty.add(pane.slot)
+    if pane.slot in lane.held:
+        lane.rolling.clear()
 
 
 def late(run: Run, lane: Lane, slot: int, moment: Moment, fate: str, out: Emitter) -> None:
@@ -68,15 +74,27 @@ def late(run: Run, lane: Lane, slot: int, moment: Moment, fate: str, out: Emitte
 
 def close(run: Run, lane: Lane, slot: int, out: Emitter) -> None:
     """Closes an open pane: its row, the rows of the windows that end with it, and its place in the ring."""
-    pane = lane.held[slot] = lane.open.pop(slot)
+    pane = lane.open.pop(slot)
+    for what in panes.give_up(pane, run.series[lane.kind]):
+        tell_groups(run, lane, pane, what, pane.event_ms)
+    lane.held[slot] = pane
     lane.newest = max(lane.newest, slot)
     lane.dirty.discard(slot)
     out.pane(run, lane, pane, closed=True)
     slots = sorted(lane.held)
     for window in lane.axis.windows:
         inside = slots[bisect_right(slots, slot - window.width) : bisect_right(slots, slot)]
-        out.window(run, lane, pane, window.name, [lane.held[s] for s in inside])
+        out.window(run, lane, pane, window.name, {s: lane.held[s] for s in inside})
     _evict(run, lane, out)
+
+
+def tell_groups(run: Run, lane: Lane, pane: Pane, what: Said, event_ms: int) -> None:
+    """Adds what groups of a step say that have become whole, or never will, to its pane and to the slot of time."""
+    amend(run, lane, pane, what)
+    time = run.lane(TIME, lane.kind)
+    slot = event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
+    if in_time := time.open.get(slot) or time.held.get(slot):
+        amend(run, time, in_time, what)
 
 
 def close_all(run: Run, out: Emitter) -> None:

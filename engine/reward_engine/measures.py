@@ -1,109 +1,373 @@
-"""The catalogue of measures: numbers computed from a series' sums. Columns, rules and explanations take them from here.
-
-Each measure has its formula twice, for numpy and for ClickHouse; a test computes both over the same rows on the real
-engine. Unknown is NaN here, None for a person, NULL in ClickHouse, and a gap in a chart: never 0.
-"""
+"""The catalogue of measures. A formula is an expression over the sums (`reward_engine.sums`) that numpy and ClickHouse both
+read; what is not a number is unknown. A new measure is a row here, and nothing else changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from reward_engine.formula import Measure
 
-import numpy as np
-
-from reward_engine.sums import INDEX, NAMES
-
-Columns = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that users meet. `unit`: of its value; `sql`: an expression over the columns of sums."""
-
-    name: str
-    unit: str
-    needs: tuple[str, ...]
-    of: Callable[[Columns], np.ndarray]
-    sql: str
-    means: str
-
-
-def _count(name: str, means: str) -> Measure:
-    return Measure(name, "rewards", (name,), lambda c: c[name], f"toUInt64({name})", means)
-
-
-def _if(condition: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The value where the condition holds and it is finite, else NaN."""
-    return np.where(condition & np.isfinite(value), value, np.nan)
-
-
-def _variance(c: Columns) -> np.ndarray:
-    return _if(c["count"] > 1, c["squares"] / np.maximum(c["count"] - 1, 1.0))
-
-
-_MEAN = "if(count > 0 AND isFinite(centre), centre, NULL)"
-_VARIANCE = "if(count > 1 AND isFinite(squares), squares / (count - 1), NULL)"
-_MOMENTS = ("count", "centre", "squares")
-
-MEASURES = (
-    _count("count", "finite rewards"),
-    _count("missing", "rewards that should have been scored and were not"),
-    _count("not_scored", "rewards that an audit function left out on purpose"),
-    _count("non_finite", "rewards that were NaN or infinite; no other measure counts them"),
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "count",
+        "rewards",
+        "count",
+        "finite rewards",
+        low=0,
+        whole=True,
+    ),
+    Measure(
+        "missing",
+        "rewards",
+        "missing",
+        "rewards that should have been scored and were not",
+        low=0,
+        whole=True,
+    ),
+    Measure(
+        "not_scored",
+        "rewards",
+        "not_scored",
+        "rewards that an audit function left out on purpose",
+        low=0,
+        whole=True,
+    ),
+    Measure(
+        "non_finite",
+        "rewards",
+        "non_finite",
+        "rewards that were NaN or infinite; no other measure counts them",
+        low=0,
+        whole=True,
+    ),
     Measure(
         "mean",
         "reward",
-        _MOMENTS[:2],
-        lambda c: _if(c["count"] > 0, c["centre"]),
-        _MEAN,
+        "centre / (count > 0)",
         "arithmetic mean of the finite rewards",
+        not_means="progress; a mean that rises may be hacked",
     ),
     Measure(
         "variance",
         "reward^2",
-        _MOMENTS,
-        _variance,
-        _VARIANCE,
+        "squares / (count - 1) / (count > 1)",
         "sample variance (n - 1) of the finite rewards; unknown for fewer than two",
+        not_means="what teaches; that is the variance within groups",
+        low=0,
     ),
     Measure(
         "std",
         "reward",
-        _MOMENTS,
-        lambda c: np.sqrt(_variance(c)),
-        f"sqrt({_VARIANCE})",
+        "sqrt(squares / (count - 1) / (count > 1))",
         "sample standard deviation (n - 1) of the finite rewards; unknown for fewer than two",
+        low=0,
     ),
     Measure(
         "min",
         "reward",
-        ("count", "minimum"),
-        lambda c: _if(c["count"] > 0, c["minimum"]),
-        "if(count > 0, minimum, NULL)",
+        "minimum / (count > 0)",
         "smallest finite reward",
     ),
     Measure(
         "max",
         "reward",
-        ("count", "maximum"),
-        lambda c: _if(c["count"] > 0, c["maximum"]),
-        "if(count > 0, maximum, NULL)",
+        "maximum / (count > 0)",
         "largest finite reward",
     ),
     Measure(
         "total",
         "reward",
-        _MOMENTS[:2],
-        lambda c: _if(c["count"] > 0, c["centre"] * c["count"]),
-        "if(count > 0 AND isFinite(centre * count), centre * count, NULL)",
+        "centre * count / (count > 0)",
         "sum of the finite rewards",
+    ),
+    Measure(
+        "standard_error",
+        "reward",
+        "sqrt(group_squares / (groups - 1) / groups)",
+        "standard error of the mean, from the spread of the group means: the completions of a group are not independent",
+        source="cluster-robust; Liang, Zeger 1986",
+        low=0,
+    ),
+    Measure(
+        "signal_to_noise",
+        "ratio",
+        "abs(centre) / sqrt(squares / (count - 1)) / (count > 1)",
+        "signal-to-noise ratio |mean| / std",
+        not_means="learning: it changes when a constant is added to the reward",
+        low=0,
+    ),
+    Measure(
+        "signal_to_noise_db",
+        "dB",
+        "20 * log10(abs(centre) / sqrt(squares / (count - 1)) / (count > 1))",
+        "signal-to-noise ratio in decibels",
+    ),
+    Measure(
+        "skewness",
+        "ratio",
+        "cubes / count / pow(squares / count, 1.5) / (count > 2)",
+        "asymmetry of the rewards (Fisher's g1): 0 for symmetric ones",
+    ),
+    Measure(
+        "kurtosis",
+        "ratio",
+        "fourths / count / pow(squares / count, 2) - 3 / (count > 3)",
+        "excess kurtosis (Fisher's g2): 0 for a normal distribution, high for rare large values",
+        low=-2,
+    ),
+    Measure(
+        "positive_share",
+        "share",
+        "positive / count",
+        "share of the rewards above 0",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "zero_share",
+        "share",
+        "zero / count",
+        "share of the rewards that are 0",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "effective_samples",
+        "rewards",
+        "absolute * absolute / (squares + count * centre * centre)",
+        "(sum |x|)^2 / sum x^2: of how many equally large ones the values carry the weight",
+        source="Kish 1965",
+        low=0,
+    ),
+    Measure(
+        "effective_share",
+        "share",
+        "absolute * absolute / (squares + count * centre * centre) / count",
+        "effective samples / count; of importance weights their effective sample size",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "saturation_high",
+        "share",
+        "at_high / ranged",
+        "share within 1 % of the declared range of its upper end",
+        not_means="mastery: an easy or exploited function saturates too",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "saturation_low",
+        "share",
+        "at_low / ranged",
+        "share within 1 % of the declared range of its lower end",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "out_of_range",
+        "share",
+        "outside / ranged",
+        "share outside of the declared range",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "p05",
+        "reward",
+        "",
+        "5 % of the rewards do not exceed it; within 0.8 %",
+        quantile=0.05,
+    ),
+    Measure(
+        "p25",
+        "reward",
+        "",
+        "a quarter of the rewards does not exceed it; within 0.8 %",
+        quantile=0.25,
+    ),
+    Measure(
+        "p50",
+        "reward",
+        "",
+        "median",
+        quantile=0.5,
+    ),
+    Measure(
+        "p75",
+        "reward",
+        "",
+        "three quarters of the rewards do not exceed it; within 0.8 %",
+        quantile=0.75,
+    ),
+    Measure(
+        "p95",
+        "reward",
+        "",
+        "95 % of the rewards do not exceed it; within 0.8 %",
+        quantile=0.95,
+    ),
+    Measure(
+        "entropy",
+        "share",
+        "",
+        "how evenly the rewards spread over 32 fixed bins of their declared range, or over eighths of octaves: 0 all alike, 1 evenly",
+        not_means="the policy's entropy, which the trainer reports",
+        source="Shannon 1948; bias by Miller and Madow",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "groups",
+        "groups",
+        "groups",
+        "groups (prompts) with a reward",
+        low=0,
+        whole=True,
+    ),
+    Measure(
+        "within_variance",
+        "reward^2",
+        "within / (count - groups) / (count > groups)",
+        "variance within groups",
+        low=0,
+    ),
+    Measure(
+        "between_variance",
+        "reward^2",
+        "group_squares / (groups - 1) / (groups > 1)",
+        "variance of the group means",
+        low=0,
+    ),
+    Measure(
+        "intraclass_correlation",
+        "ratio",
+        "((squares - within) / (groups - 1) - within / (count - groups)) / ((squares - within) / (groups - 1) + ((count - size_squares / count) / (groups - 1) - 1) * within / (count - groups)) / (groups > 1)",
+        "ICC(1): which part of the variance is between groups; near 1 the completions of a prompt are all alike",
+        source="Shrout, Fleiss 1979",
+        low=-1,
+        high=1,
+    ),
+    Measure(
+        "zero_variance_groups",
+        "share",
+        "flat / groups_of_two",
+        "share of the groups whose rewards are all equal",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "zero_variance_low",
+        "share",
+        "flat_low / groups_of_two",
+        "share of the groups whose rewards are all at the lower end: too hard, or broken",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "zero_variance_high",
+        "share",
+        "flat_high / groups_of_two",
+        "share of the groups whose rewards are all at the upper end: solved, or exploited",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "zero_variance_expected",
+        "share",
+        "(pow(at_high / count, count / groups) + pow(at_low / count, count / groups)) / (at_high + at_low == count) / (ranged == count)",
+        "of a binary function, the share of groups that chance alone would make equal: p^G + (1 - p)^G; alert on the excess",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "effective_groups",
+        "groups",
+        "spread_squares * spread_squares / spread_fourths",
+        "(sum of the groups' variances)^2 / sum of their squares: how many groups carry the signal",
+        low=0,
+    ),
+    Measure(
+        "group_std",
+        "reward",
+        "spread / groups_of_two",
+        "mean standard deviation of a group's rewards",
+        low=0,
+    ),
+    Measure(
+        "mean_contribution",
+        "share",
+        "weight * centre * count / total_absolute",
+        "part of the total reward that the function gives: weighted reward / sum of |weighted rewards| of all functions",
+        low=-1,
+        high=1,
+        total=True,
+    ),
+    Measure(
+        "variance_contribution",
+        "share",
+        "weight * total_product / total_within",
+        "part of the advantages' variance that the function drives; all functions' sum to 1, a negative one works against the rest",
+        source="covariance decomposition; cf. GDPO 2601.05242",
+        total=True,
+    ),
+    Measure(
+        "total_correlation",
+        "ratio",
+        "total_product / sqrt(within * total_within)",
+        "correlation with the total within groups",
+        low=-1,
+        high=1,
+    ),
+    Measure(
+        "length_correlation",
+        "ratio",
+        "length_product / sqrt(length_within * length_squares)",
+        "correlation of the reward with the logarithm of the completion's length within groups",
+        not_means="a cheat: longer reasoning may be better",
+        source="Singhal et al. 2310.03716",
+        low=-1,
+        high=1,
+    ),
+    Measure(
+        "length_slope",
+        "reward per e-fold",
+        "length_product / length_squares",
+        "by how much the reward rises within a group when a completion is e times as long",
+    ),
+    Measure(
+        "pass_at_2",
+        "share",
+        "pass_2 / tried_2",
+        "pass@2: chance that one of 2 completions is solved (at the upper end of the range)",
+        source="Chen et al. 2107.03374",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "pass_at_4",
+        "share",
+        "pass_4 / tried_4",
+        "pass@4: chance that one of 4 completions is solved",
+        source="Chen et al. 2107.03374",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "pass_at_8",
+        "share",
+        "pass_8 / tried_8",
+        "pass@8: chance that one of 8 completions is solved",
+        source="Chen et al. 2107.03374",
+        low=0,
+        high=1,
+    ),
+    Measure(
+        "learnability",
+        "share",
+        "learnability / tried_2",
+        "mean over groups of p(1 - p), p the share of solved completions, unbiased: largest where half are solved",
+        low=0,
+        high=0.5,
     ),
 )
 BY_NAME = {measure.name: measure for measure in MEASURES}
-
-
-@np.errstate(over="ignore")
-def measure(table: np.ndarray) -> Columns:
-    """Every measure, float64[series] each, of a table of sums, float64[series, sums]."""
-    columns = {name: table[:, INDEX[name]] for name in NAMES}
-    return {m.name: m.of(columns) for m in MEASURES}
+SKETCHED = tuple(measure.name for measure in MEASURES if not measure.formula)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from reward_schemas.events import (
     Body,
     Event,
     Identity,
+    RewardFunction,
     Role,
     Rollout,
     RunEvent,
@@ -20,11 +23,14 @@ from reward_schemas.events import (
     TrainerStep,
 )
 
-from reward_engine import bounds, lanes, sums
+from reward_engine import bounds, lanes, panes
+from reward_engine.block import Block
 from reward_engine.emit import Emitter
+from reward_engine.groups import Groups
 from reward_engine.lanes import Moment
+from reward_engine.panes import Said
 from reward_engine.senders import Report, Seen, Sender
-from reward_engine.state import REWARD, STEP, TIME, TRAINER, Run, senders_active
+from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Waiting, senders_active
 
 
 class Refusal(Exception):
@@ -84,6 +90,7 @@ def _resume(run: Run, attempt: int, out: Emitter) -> None:
     run.front.clear()
     for lane in run.lanes:
         lane.held.clear()
+        lane.rolling.clear()
         lane.passed = lane.newest = -1
     for sender in run.senders.values():
         sender.finished, sender.trains, sender.silent = False, False, True  # until they speak in this attempt
@@ -127,10 +134,19 @@ def leave_front(run: Run, sender: Sender) -> None:
         run.front[front] -= 1
 
 
-def _place(run: Run, kind: str, step: int, rows: np.ndarray, table: np.ndarray, moment: Moment, more: bool, out: Emitter) -> None:
+def _place(
+    run: Run, kind: str, step: int, what: Said, moment: Moment, more: bool, out: Emitter, waiting: Waiting | None = None
+) -> None:
     slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
-    lanes.add(run, run.lane(TIME, kind), slot, rows, table, moment, out)
-    pane = lanes.add(run, run.lane(STEP, kind), step, rows, table, moment, out)
+    lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
+    lane = run.lane(STEP, kind)
+    pane = lanes.add(run, lane, step, what, moment, out)
+    if pane is not None and waiting is not None:
+        for whole in panes.wait(pane, waiting, run.series[kind]):
+            lanes.tell_groups(run, lane, pane, whole, moment.event_ms)
+        if step not in lane.open:  # amended: nobody closes it again
+            for rest in panes.give_up(pane, run.series[kind]):
+                lanes.tell_groups(run, lane, pane, rest, moment.event_ms)
     if pane is not None and not more:
         pane.reported.add(moment.event.identity.rank)
         lanes.close_complete(run, kind, out, [step])
@@ -142,12 +158,44 @@ def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
     names = [TOTAL, *body.table.names]
     if len(set(series.names) | set(names)) > bounds.SERIES_MAX:
         raise Refusal("functions", f"more than {bounds.SERIES_MAX} reward functions in one run")
-    roles = ["total", *("audit" if f.role is Role.AUDIT else "trained" for f in body.table.functions)]
-    rows = np.array(
-        [series.row(*row) for row in zip(names, [1.0, *(f.weight for f in body.table.functions)], roles, strict=True)]
-    )
+    rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
     values, status = with_total(body)
-    _place(run, REWARD, body.step, rows, sums.reduce(sums.Block(values, status)), moment, body.more, out)
+    lengths = None if body.length is None else body.length.astype(np.float64)
+    weights = np.append(1.0, body.table.weights)
+    lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
+    groups, waiting = Groups(body.group), None
+    if body.group_size and (groups.sizes < body.group_size).any():
+        what = panes.said(rows, Block(values, status, lo=lo, hi=hi, weights=weights))
+        waiting = Waiting(rows, body.group, body.group_size, values, status, lengths)
+    else:
+        what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=groups, lengths=lengths, weights=weights))
+    _place(run, REWARD, body.step, what, moment, body.more, out, waiting)
+    if columns := body.of_completions:
+        _completions(run, columns, body, moment, out)
+
+
+@lru_cache(maxsize=4096)
+def _declared(functions: tuple[RewardFunction, ...]) -> tuple[tuple[str, float, str, float, float], ...]:
+    """Name, weight, role and range of the total and of each function. The total has a range where all that enter it have."""
+    trained = [f for f in functions if f.role is Role.TRAINED]
+    ends = [sorted((f.weight * _end(f.lo), f.weight * _end(f.hi))) for f in trained]
+    lo, hi = (math.fsum(end) for end in zip(*ends, strict=True)) if ends else (math.nan, math.nan)
+    roles = {Role.TRAINED: "trained", Role.AUDIT: "audit"}
+    return ((TOTAL, 1.0, "total", lo, hi), *((f.name, f.weight, roles[f.role], _end(f.lo), _end(f.hi)) for f in functions))
+
+
+def _end(given: float | None) -> float:
+    return math.nan if given is None else given
+
+
+def _completions(run: Run, columns: dict[str, np.ndarray], body: Rollout, moment: Moment, out: Emitter) -> None:
+    """What is known of the completions beside their rewards: length, advantage, truncated, ..."""
+    series = run.series[COMPLETION]
+    if len(set(series.names) | set(columns)) > bounds.SERIES_MAX:
+        raise Refusal("columns", f"more than {bounds.SERIES_MAX} columns of completions in one run")
+    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
+    values = np.array([*columns.values()], np.float64)
+    _place(run, COMPLETION, body.step, panes.said(rows, Block(values)), moment, body.more, out)
 
 
 def with_total(body: Rollout) -> tuple[np.ndarray, np.ndarray | None]:
@@ -181,7 +229,7 @@ def _trainer_step(run: Run, body: TrainerStep, moment: Moment, out: Emitter) -> 
     run.senders[moment.event.identity.rank].trains = True
     rows = np.array([series.row(name, 1.0, "trainer") for name in body.scalars])
     values = np.array([*body.scalars.values()], np.float64)[:, None]
-    _place(run, TRAINER, body.step, rows, sums.reduce(sums.Block(values, None)), moment, False, out)
+    _place(run, TRAINER, body.step, panes.said(rows, Block(values)), moment, False, out)
 
 
 def _run_event(run: Run, body: RunEvent, moment: Moment, out: Emitter) -> None:
@@ -201,7 +249,7 @@ def _run_event(run: Run, body: RunEvent, moment: Moment, out: Emitter) -> None:
         leave_front(run, sender)
         sender.finished = True
         run.reason = body.reason or run.reason
-        for kind in (REWARD, TRAINER):
+        for kind in run.series:
             lanes.close_complete(run, kind, out)
         finish_if_ended(run, out)
 

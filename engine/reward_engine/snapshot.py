@@ -13,7 +13,7 @@ from reward_engine import bounds
 from reward_engine.state import Partition, Run
 
 # Rises when the encoding changes. Fixtures of every version are in tests/engine/fixtures.
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2
 
 
 class Incompatible(ValueError):
@@ -80,17 +80,21 @@ def joined(pieces: Iterable[bytes]) -> bytes:
 
 def _array_out(value: object) -> object:
     if isinstance(value, np.ndarray):
-        return [value.shape[1] if value.ndim == 2 else 0, value.astype("<f8", copy=False).tobytes()]
+        return [value.shape[1] if value.ndim == 2 else 0, value.dtype.str, value.tobytes()]
     raise TypeError(f"{type(value)} in the fold's state")
 
 
 def _array_in(wanted: type, value: Any) -> object:
     if wanted is not np.ndarray:
         raise TypeError(f"{wanted} in the fold's state")
-    columns, raw = value
-    flat = np.frombuffer(raw, "<f8").copy()  # the fold writes into it
+    columns, dtype, raw = value
+    if dtype not in _DTYPES:
+        raise TypeError(f"an array of {dtype!r:.20} in the fold's state")
+    flat = np.frombuffer(raw, dtype).copy()  # the fold writes into it
     return flat.reshape(-1, columns) if columns else flat
 
+
+_DTYPES = ("<f8", "<f4", "<u4", "<i4", "|u1")
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_out)
 _HEADER = msgspec.msgpack.Decoder(Header, dec_hook=_array_in)

@@ -6,6 +6,7 @@ Partition ── Run ── Sender           who speaks
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from msgspec import Struct, field
 
 from reward_engine import bounds
 from reward_engine.senders import Sender
+from reward_engine.sketch import Sketch
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,51 @@ STEP = Axis("step", "step", 1, (Window("100 steps", 100),))
 TIME = Axis("time", f"{bounds.TIME_PANE_MS // 1000}s", bounds.TIME_PANE_MS, (Window("5m", 300_000),))
 AXES = {axis.name: axis for axis in (STEP, TIME)}
 
-REWARD, TRAINER = "reward", "trainer"
+REWARD, COMPLETION, TRAINER = KINDS = ("reward", "completion", "trainer")
+
+
+class Waiting(Struct, array_like=True):
+    """Completions whose groups are not whole yet: the rest comes in other messages.
+
+    rows: the series of each function. values float64[K, n], status uint8[K, n] or None, lengths float64[n] or None, as in
+    a block; group int32[n]. size: what a whole group has.
+    """
+
+    rows: np.ndarray
+    group: np.ndarray
+    size: int
+    values: np.ndarray
+    status: np.ndarray | None = None
+    lengths: np.ndarray | None = None
 
 
 class Pane(Struct, array_like=True):
-    """The sums of all series over one slot. table: float64[series, sums]."""
+    """What was said of one slot. table: float64[series, sums]; products: float64[s, s] of the first series; sketch."""
 
     slot: int
     table: np.ndarray
     touched_ms: int  # when something was added last, on the partition's clock of absence
+    products: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    sketch: Sketch = field(default_factory=Sketch)
+    waiting: list[Waiting] = field(default_factory=list)
     event_ms: int = 0  # the latest event time in it
     reported: set[int] = field(default_factory=set)  # ranks that have said all they have to say of it
     flags: set[str] = field(default_factory=set)
 
 
-class Lane(Struct, array_like=True):
-    """The panes of one kind of series along one axis: open ones, and the ring of closed ones that a window may need."""
+@dataclass
+class Rolling:
+    """The sketch of a window, and the panes that are in it, by slot."""
+
+    panes: dict[int, Pane]
+    sketch: Sketch
+
+
+class Lane(Struct, array_like=True, dict=True):
+    """The panes of one kind of series along one axis: open ones, and the ring of closed ones that a window may need.
+
+    `rolling`, the windows' sketches by name, is not part of the state: it follows from the panes.
+    """
 
     axis_name: str
     kind: str
@@ -67,6 +98,9 @@ class Lane(Struct, array_like=True):
     newest: int = -1  # the newest closed slot
     dirty: set[int] = field(default_factory=set)  # changed since their last row
     flag_next: set[str] = field(default_factory=set)  # flags for the next pane that opens
+
+    def __post_init__(self) -> None:
+        self.rolling: dict[str, Rolling] = {}
 
     @property
     def axis(self) -> Axis:
@@ -79,17 +113,25 @@ class Series(Struct, array_like=True):
     names: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    lo: list[float] = field(default_factory=list)  # of the declared range; NaN: none
+    hi: list[float] = field(default_factory=list)
 
-    def row(self, name: str, weight: float, role: str) -> int:
-        """The row of a series, which is added if it is new. Its weight and role are those of the latest message."""
+    def row(self, name: str, weight: float, role: str, lo: float = math.nan, hi: float = math.nan) -> int:
+        """The row of a series, which is added if it is new. What is declared of it is what the latest message says."""
         if name in self.names:
             at = self.names.index(name)
-            self.weights[at], self.roles[at] = weight, role
+            self.weights[at], self.roles[at], self.lo[at], self.hi[at] = weight, role, lo, hi
             return at
         self.names.append(name)
         self.weights.append(weight)
         self.roles.append(role)
+        self.lo.append(lo)
+        self.hi.append(hi)
         return len(self.names) - 1
+
+    def in_total(self, rows: np.ndarray) -> np.ndarray:
+        """float64[K]: the weights of these series in the total: 1 of the total itself, 0 of an audit function."""
+        return np.array([self.weights[row] if self.roles[row] in ("trained", "total") else 0.0 for row in rows])
 
 
 class Run(Struct, array_like=True):
@@ -111,8 +153,8 @@ class Run(Struct, array_like=True):
     senders: dict[int, Sender] = field(default_factory=dict)
     front: dict[int, int] = field(default_factory=dict)  # time slot -> active senders whose lateness-corrected time is in it
     watermark_ms: int = 0  # time panes that end by here are closed
-    series: dict[str, Series] = field(default_factory=lambda: {REWARD: Series(), TRAINER: Series()})
-    lanes: list[Lane] = field(default_factory=lambda: [Lane(axis, kind) for axis in AXES for kind in (REWARD, TRAINER)])
+    series: dict[str, Series] = field(default_factory=lambda: {kind: Series() for kind in KINDS})
+    lanes: list[Lane] = field(default_factory=lambda: [Lane(axis, kind) for axis in AXES for kind in KINDS])
     counts: dict[str, int] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     dirty: bool = True  # changed since its last row

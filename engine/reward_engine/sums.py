@@ -1,10 +1,11 @@
 """The catalogue of sums: what a pane keeps of each series. A new sum is a row here; the fold doesn't change.
 
 A *block* is what one message says of K series, n values each. Each sum reduces the block to K numbers, and two panes
-merge number by number: counts add, extremes take the smaller or the larger, and moments merge by Chan's formula
-(Chan, Golub, LeVeque 1983): with counts a, b, means x, y and sums of squared deviations S, T,
+merge number by number: counts add, extremes take the smaller or the larger, and moments merge by the formulas of Chan,
+Golub, LeVeque (1983) and, for the third and fourth, Pebay (SAND2008-6212): with counts a, b, means x, y, d = y - x and
+sums of squared deviations S, T,
 
-    n = a + b      mean = x + (y - x) b / n      squares = S + T + (y - x)^2 a b / n
+    n = a + b      mean = x + d b / n      squares = S + T + d^2 a b / n
 
 So any window is a merge of panes, and a variance keeps its digits at 1e8 ± 0.3 and when a reward changes its scale by
 orders of magnitude during a run, which a plain or a shifted sum of squares does not.
@@ -14,62 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from reward_engine.block import Block
 
-class Block:
-    """K series of n values. values: float64[K, n]; status: uint8[K, n] (0 scored, 1 missing, 2 not scored) or None."""
+__all__ = ["INDEX", "NAMES", "NEUTRAL", "SUMS", "Block", "Sum", "add", "empty", "grown", "merged", "reduce"]
 
-    def __init__(self, values: np.ndarray, status: np.ndarray | None) -> None:
-        self.values, self.status = values, status
-        self.finite = np.isfinite(values)
-        if status is not None:
-            self.finite &= status == 0
-        self.whole = bool(self.finite.all())
-
-    @cached_property
-    def count(self) -> np.ndarray:
-        """float64[K]: how many values are finite."""
-        return np.full(len(self.values), float(self.values.shape[1])) if self.whole else self.finite.sum(axis=1, dtype=np.float64)
-
-    @cached_property
-    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """float64[K] and float64[K, n]: a value of each series, and what the others differ from it by; 0 for no value."""
-        base = np.where(self.finite[:, 0], self.values[:, 0], 0.0)
-        offsets = self.values - base[:, None]
-        return base, offsets if self.whole else np.where(self.finite, offsets, 0.0)
-
-    @cached_property
-    def _mean_offset(self) -> np.ndarray:
-        return self._offsets[1].sum(axis=1) / np.maximum(self.count, 1.0)
-
-    @cached_property
-    def mean(self) -> np.ndarray:
-        """float64[K]: the mean of the finite values, exact where all are equal; 0 where there are none."""
-        return np.where(self.count > 0, self._offsets[0] + self._mean_offset, 0.0)
-
-    @cached_property
-    def squares(self) -> np.ndarray:
-        """float64[K]: the sum of squared deviations from the mean."""
-        deviations = self._offsets[1] - self._mean_offset[:, None]
-        if not self.whole:
-            deviations[~self.finite] = 0.0
-        # (x * x).sum, not einsum or dot: those add in an order that depends on the processor, and replays must agree.
-        return (deviations * deviations).sum(axis=1)
-
-    def having(self, status: int) -> np.ndarray:
-        """float64[K]: how many values have this status."""
-        if self.status is None:
-            return np.zeros(len(self.values))
-        return (self.status == status).sum(axis=1, dtype=np.float64)
-
-    def extreme(self, reduce: np.ufunc, neutral: float) -> np.ndarray:
-        """float64[K]: the smallest or largest finite value; `neutral` where there is none."""
-        values = self.values if self.whole else np.where(self.finite, self.values, neutral)
-        return reduce.reduce(values, axis=1, initial=neutral)
+VALUES, GROUPS = "values", "groups"
 
 
 @dataclass(frozen=True)
@@ -77,32 +31,101 @@ class Sum:
     """One number that a pane keeps of a series. `comment` becomes the column's COMMENT in ClickHouse.
 
     merge: how two of them become one. A "mean" is weighted by the count named in `of_count`; the "squares" at the same
-    place among the squares are the deviations from it.
+    place among the squares are the deviations from it, and "cubes" and "fourths" those from the first mean.
+    level: what it is reduced from, single values or whole groups.
     """
 
     name: str
-    merge: Literal["add", "mean", "squares", "min", "max"]
+    merge: Literal["add", "mean", "squares", "cubes", "fourths", "min", "max"]
     of: Callable[[Block], np.ndarray]
     comment: str
+    level: str = VALUES
     of_count: str = "count"
 
 
+def _add(name: str, of: Callable[[Block], np.ndarray], comment: str, level: str = VALUES) -> Sum:
+    return Sum(name, "add", of, comment, level)
+
+
+def _grouped(name: str, of: Callable[[Block], np.ndarray], comment: str) -> Sum:
+    return _add(name, of, comment, GROUPS)
+
+
+def _with_lengths(of: Callable[[Block], np.ndarray]) -> Callable[[Block], np.ndarray]:
+    return lambda b: np.zeros(len(b.values)) if b.lengths is None else of(b)
+
+
+def _of_total(of: Callable[[Block], np.ndarray]) -> Callable[[Block], np.ndarray]:
+    return lambda b: np.zeros(len(b.values)) if b.weights is None else of(b)
+
+
+def _pass_at(k: int) -> tuple[Sum, Sum]:
+    return (
+        _grouped(
+            f"pass_{k}", lambda b: b.pass_at(k), f"sum over groups of the chance that {k} drawn completions hold a solved one"
+        ),
+        _grouped(
+            f"tried_{k}",
+            lambda b: b.tried(k).sum(axis=1, dtype=np.float64),
+            f"groups of at least {k} values, of a function with a declared range",
+        ),
+    )
+
+
+_PASS_AT = tuple(each for k in (2, 4, 8) for each in _pass_at(k))
+
 # In the order of the columns: grouped by their merge, so that a merge is a few operations on slices.
-SUMS: tuple[Sum, ...] = (
-    Sum("count", "add", lambda b: b.count, "finite values"),
-    Sum("missing", "add", lambda b: b.having(1), "values that should have been scored and were not"),
-    Sum("not_scored", "add", lambda b: b.having(2), "values that an audit function left out on purpose"),
-    Sum(
+SUMS = (
+    _add("count", lambda b: b.count, "finite values"),
+    _add("missing", lambda b: b.having(1), "values that should have been scored and were not"),
+    _add("not_scored", lambda b: b.having(2), "values that an audit function left out on purpose"),
+    _add(
         "non_finite",
-        "add",
         lambda b: b.values.shape[1] - b.count - b.having(1) - b.having(2),
         "values that are NaN or infinite; they enter no other sum",
     ),
+    _add("absolute", lambda b: np.abs(b.known).sum(axis=1), "sum of |value|"),
+    _add("positive", lambda b: b.share(b.values > 0), "values above 0"),
+    _add("zero", lambda b: b.share(b.values == 0), "values that are 0"),
+    _add("ranged", lambda b: b.ranged, "values of a function with a declared range"),
+    _add("at_low", lambda b: b.share(b.at_low), "values within 1 % of the declared range of its lower end, or below"),
+    _add("at_high", lambda b: b.share(b.at_high), "values within 1 % of the declared range of its upper end, or above"),
+    _add("outside", lambda b: b.share(b.outside), "values outside of the declared range"),
+    _add(
+        "total_absolute",
+        lambda b: b.total_absolute,
+        "over the completions scored, the sum of |weight x reward| over all trained functions",
+    ),
+    _grouped("groups", lambda b: (b.group_counts > 0).sum(axis=1, dtype=np.float64), "groups with a value"),
+    _grouped("groups_of_two", lambda b: (b.group_counts > 1).sum(axis=1, dtype=np.float64), "groups with at least two values"),
+    _grouped("size_squares", lambda b: (b.group_counts * b.group_counts).sum(axis=1), "sum over groups of (values)^2"),
+    _grouped("flat", lambda b: b.flat.sum(axis=1, dtype=np.float64), "groups of at least two values, all equal"),
+    _grouped("flat_low", lambda b: b.flat_at(b.at_low), "of these, at the lower end of the declared range"),
+    _grouped("flat_high", lambda b: b.flat_at(b.at_high), "of these, at the upper end of the declared range"),
+    _grouped("within", lambda b: b.group_within.sum(axis=1), "sum of (value - mean of its group)^2"),
+    _grouped("spread", lambda b: np.sqrt(b.group_variances).sum(axis=1), "sum over groups of their standard deviation"),
+    _grouped("spread_squares", lambda b: b.group_variances.sum(axis=1), "sum over groups of their variance"),
+    _grouped("spread_fourths", lambda b: (b.group_variances**2).sum(axis=1), "sum over groups of their variance^2"),
+    _grouped("total_product", _of_total(lambda b: (b.centred * b.centred[0]).sum(axis=1)),
+             "sum of (value - its group's mean) x (total - its group's mean)"),
+    _grouped("total_within", _of_total(lambda b: np.repeat(b.group_within[0].sum(), len(b.values))),
+             "sum of (total - its group's mean)^2"),
+    _grouped("length_product", _with_lengths(lambda b: (b.centred * b.log_lengths).sum(axis=1)),
+             "sum of (value - its group's mean) x (log length - its group's mean)"),
+    _grouped("length_squares", _with_lengths(lambda b: (b.log_lengths * b.log_lengths).sum(axis=1)),
+             "sum of (log length - its group's mean)^2"),
+    _grouped("length_within", _with_lengths(lambda b: b.group_within.sum(axis=1)), "the sum `within`, where lengths are known"),
+    *_PASS_AT,
+    _grouped("learnability", lambda b: b.learnability, "sum over groups of p(1 - p), p the share of solved completions"),
     Sum("centre", "mean", lambda b: b.mean, "arithmetic mean of the finite values; 0 where there is none"),
+    Sum("group_centre", "mean", lambda b: b.group_mean, "mean of the group means", GROUPS, "groups"),
     Sum("squares", "squares", lambda b: b.squares, "sum of (value - centre)^2; divide by count - 1 for the variance"),
+    Sum("group_squares", "squares", lambda b: b.group_squares, "sum of (group mean - group_centre)^2", GROUPS, "groups"),
+    Sum("cubes", "cubes", lambda b: b.cubes, "sum of (value - centre)^3"),
+    Sum("fourths", "fourths", lambda b: b.fourths, "sum of (value - centre)^4"),
     Sum("minimum", "min", lambda b: b.extreme(np.minimum, np.inf), "smallest value; +inf where there is none"),
     Sum("maximum", "max", lambda b: b.extreme(np.maximum, -np.inf), "largest value; -inf where there is none"),
-)
+)  # fmt: skip
 NAMES = tuple(s.name for s in SUMS)
 INDEX = {s.name: i for i, s in enumerate(SUMS)}
 NEUTRAL = np.array([{"min": np.inf, "max": -np.inf}.get(s.merge, 0.0) for s in SUMS])
@@ -114,19 +137,21 @@ def _columns(merge: str) -> slice:
     return slice(places[0], places[-1] + 1)
 
 
-_ADD, _MEAN, _SQUARES, _MIN, _MAX = (_columns(merge) for merge in ("add", "mean", "squares", "min", "max"))
+_ADD, _MEAN, _SQUARES, _MIN, _MAX = map(_columns, ("add", "mean", "squares", "min", "max"))
 _COUNTS = np.array([INDEX[s.of_count] for s in SUMS[_MEAN]])  # the count of each mean
+_COUNT, _CENTRE, _SQUARE, _CUBE, _FOURTH = (INDEX[name] for name in ("count", "centre", "squares", "cubes", "fourths"))
 
 # A trainer's scalar may be 1e300: its square is past float64. What overflows is unknown to the measures, and no warning.
 _quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 @_quiet
-def reduce(block: Block) -> np.ndarray:
-    """float64[K, sums] of a block."""
-    out = np.empty((len(block.values), len(SUMS)))
+def reduce(block: Block, *, values: bool = True) -> np.ndarray:
+    """float64[K, sums] of a block; those of groups where it has groups; values False: those alone."""
+    out = empty(len(block.values))
     for column, s in enumerate(SUMS):
-        out[:, column] = s.of(block)
+        if values if s.level == VALUES else block.groups is not None:
+            out[:, column] = s.of(block)
     return out
 
 
@@ -144,15 +169,33 @@ def grown(table: np.ndarray, series: int) -> np.ndarray:
 def add(into: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
     """Merges table, float64[K, sums], into these rows of `into`, in place. The rows are distinct."""
     target = into[rows]
-    before = target[:, _COUNTS]
+    before, more = target[:, _COUNTS], table[:, _COUNTS]
     apart = table[:, _MEAN] - target[:, _MEAN]
-    share = table[:, _COUNTS] / np.maximum(before + table[:, _COUNTS], 1.0)
+    share = more / np.maximum(before + more, 1.0)
+    _add_higher(target, table, apart[:, 0], share[:, 0])
     target[:, _ADD] += table[:, _ADD]
     target[:, _MEAN] += apart * share
     target[:, _SQUARES] += table[:, _SQUARES] + apart * apart * before * share
     np.minimum(target[:, _MIN], table[:, _MIN], out=target[:, _MIN])
     np.maximum(target[:, _MAX], table[:, _MAX], out=target[:, _MAX])
     into[rows] = target
+
+
+def _add_higher(target: np.ndarray, table: np.ndarray, d: np.ndarray, share: np.ndarray) -> None:
+    """The third and fourth moments, before the counts, means and squares that they need are changed."""
+    a, b = target[:, _COUNT], table[:, _COUNT]
+    s2, t2, s3, t3 = target[:, _SQUARE], table[:, _SQUARE], target[:, _CUBE], table[:, _CUBE]
+    rest = 1.0 - share  # a / n, and share is b / n
+    known = (a > 0) & (b > 0)
+    d = np.where(known, d, 0.0)
+    pair = a * share  # a b / n
+    fourths = (
+        d**4 * pair * (rest * rest - rest * share + share * share)
+        + 6 * d * d * (rest * rest * t2 + share * share * s2)
+        + 4 * d * (rest * t3 - share * s3)
+    )
+    target[:, _FOURTH] += table[:, _FOURTH] + np.where(known, fourths, 0.0)
+    target[:, _CUBE] += t3 + np.where(known, d**3 * pair * (rest - share) + 3 * d * (rest * t2 - share * s2), 0.0)
 
 
 @_quiet
@@ -167,7 +210,12 @@ def merged(tables: list[np.ndarray]) -> np.ndarray:
     counts, means = stack[:, :, _COUNTS], stack[:, :, _MEAN]
     base = np.take_along_axis(means, (counts > 0).argmax(axis=0)[None], axis=0)  # the first that is known: exact if all are equal
     out[:, _MEAN] = base[0] + _added(counts * (means - base)) / np.maximum(_added(counts), 1.0)
-    out[:, _SQUARES] = _added(stack[:, :, _SQUARES]) + _added(counts * (means - out[:, _MEAN]) ** 2)
+    apart = means - out[:, _MEAN]
+    out[:, _SQUARES] = _added(stack[:, :, _SQUARES]) + _added(counts * apart**2)
+    n, d = counts[:, :, 0], np.where(counts[:, :, 0] > 0, apart[:, :, 0], 0.0)
+    squares, cubes, fourths = (stack[:, :, place] for place in (_SQUARE, _CUBE, _FOURTH))
+    out[:, _CUBE] = _added(cubes + 3 * d * squares + n * d**3)
+    out[:, _FOURTH] = _added(fourths + 4 * d * cubes + 6 * d * d * squares + n * d**4)
     np.minimum.reduce(stack[:, :, _MIN], axis=0, out=out[:, _MIN])
     np.maximum.reduce(stack[:, :, _MAX], axis=0, out=out[:, _MAX])
     return out

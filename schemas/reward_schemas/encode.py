@@ -72,6 +72,8 @@ def _rollout(message: pb.Envelope, body: Rollout) -> None:
     out.length = _bytes(body.length, "<i4")
     out.advantage = _bytes(body.advantage, "<f4")
     out.truncated = _bytes(body.truncated, "u1")
+    out.group_size = body.group_size
+    out.columns.extend(pb.Column(name=name, values=_bytes(column, "<f4")) for name, column in body.columns.items())
 
 
 def _trainer_step(message: pb.Envelope, body: TrainerStep) -> None:

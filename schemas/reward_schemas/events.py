@@ -18,6 +18,8 @@ NAME_BYTES_MAX = 512
 FUNCTIONS_MAX = 256
 TABLE_BYTES_MAX = FUNCTIONS_MAX * (NAME_BYTES_MAX + 64)  # more is padding, and readers keep tables
 SCALARS_MAX = 256
+COLUMNS_MAX = 32
+GROUP_SIZE_MAX = 2**20
 RANK_MAX = 65_535
 SEQ_MAX = 2**48  # far from where the fold's sums over sessions, or seq + 1, would leave 64 bits
 STEP_MAX = 2**53
@@ -93,6 +95,9 @@ class Rollout(Struct, frozen=True):
     group: int32[n], unique within the step across ranks.
     length (int32, tokens), advantage (float32), truncated (uint8): [n], or None where unknown.
     more: further batches of this rank and step follow.
+    group_size: completions of each prompt over all ranks, where a group may be spread over several messages; 0: every
+    group here is whole.
+    columns: further numbers of each completion by name, float32[n].
     """
 
     step: int
@@ -104,6 +109,14 @@ class Rollout(Struct, frozen=True):
     advantage: np.ndarray | None = None
     truncated: np.ndarray | None = None
     more: bool = False
+    group_size: int = 0
+    columns: dict[str, np.ndarray] = {}
+
+    @property
+    def of_completions(self) -> dict[str, np.ndarray]:
+        """Every number of each completion that is no reward, [n] each, by name."""
+        named = {"length": self.length, "advantage": self.advantage, "truncated": self.truncated}
+        return {name: column for name, column in named.items() if column is not None} | self.columns
 
 
 class TrainerStep(Struct, frozen=True):

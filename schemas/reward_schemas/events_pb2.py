@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1breward_schemas/events.proto\x12\nrewards.v1\"\xa7\x03\n\x08\x45nvelope\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04rank\x18\x04 \x01(\r\x12\x0f\n\x07session\x18\x05 \x01(\x06\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\x15\n\revent_time_ms\x18\x07 \x01(\x03\x12\x0f\n\x07senders\x18\x08 \x01(\r\x12&\n\x07rollout\x18\x10 \x01(\x0b\x32\x13.rewards.v1.RolloutH\x00\x12/\n\x0ctrainer_step\x18\x11 \x01(\x0b\x32\x17.rewards.v1.TrainerStepH\x00\x12)\n\trun_event\x18\x12 \x01(\x0b\x32\x14.rewards.v1.RunEventH\x00\x12\x31\n\rsender_report\x18\x13 \x01(\x0b\x32\x18.rewards.v1.SenderReportH\x00\x12 \n\x04tick\x18\x14 \x01(\x0b\x32\x10.rewards.v1.TickH\x00\x12-\n\x0brule_switch\x18\x15 \x01(\x0b\x32\x16.rewards.v1.RuleSwitchH\x00\x42\x06\n\x04kind\"\xb3\x01\n\x07Rollout\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12\x13\n\x0b\x63ompletions\x18\x03 \x01(\r\x12\x11\n\tfunctions\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\x0e\n\x06status\x18\x06 \x01(\x0c\x12\r\n\x05group\x18\x07 \x01(\x0c\x12\x0e\n\x06length\x18\x08 \x01(\x0c\x12\x11\n\tadvantage\x18\t \x01(\x0c\x12\x11\n\ttruncated\x18\n \x01(\x0c\">\n\rFunctionTable\x12-\n\tfunctions\x18\x01 \x03(\x0b\x32\x1a.rewards.v1.RewardFunction\"\x87\x02\n\x0eRewardFunction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12-\n\x04role\x18\x03 \x01(\x0e\x32\x1f.rewards.v1.RewardFunction.Role\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.rewards.v1.RewardFunction.Kind\x12\x0f\n\x02lo\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02hi\x18\x06 \x01(\x01H\x01\x88\x01\x01\"\x1e\n\x04Role\x12\x0b\n\x07TRAINED\x10\x00\x12\t\n\x05\x41UDIT\x10\x01\")\n\x04Kind\x12\x08\n\x04REAL\x10\x00\x12\x0b\n\x07\x42OUNDED\x10\x01\x12\n\n\x06\x42INARY\x10\x02\x42\x05\n\x03_loB\x05\n\x03_hi\"@\n\x0bTrainerStep\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12#\n\x07scalars\x18\x02 \x03(\x0b\x32\x12.rewards.v1.Scalar\"%\n\x06Scalar\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"\xe0\x02\n\x08RunEvent\x12)\n\x05state\x18\x01 \x01(\x0e\x32\x1a.rewards.v1.RunEvent.State\x12\x0f\n\x07project\x18\x02 \x01(\t\x12,\n\x04tags\x18\x03 \x03(\x0b\x32\x1e.rewards.v1.RunEvent.TagsEntry\x12\x0f\n\x07trainer\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12,\n\tfunctions\x18\x06 \x01(\x0b\x32\x19.rewards.v1.FunctionTable\x12\x0e\n\x06reason\x18\x07 \x01(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07STARTED\x10\x01\x12\x0b\n\x07RESUMED\x10\x02\x12\r\n\tHEARTBEAT\x10\x03\x12\x0c\n\x08\x46INISHED\x10\x04\x12\x0c\n\x08RELEASED\x10\x05\"\x99\x01\n\x0cSenderReport\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x0f\n\x07spooled\x18\x02 \x01(\x04\x12\x36\n\x07\x64ropped\x18\x03 \x03(\x0b\x32%.rewards.v1.SenderReport.DroppedEntry\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x06\n\x04Tick\"\x1d\n\nRuleSwitch\x12\x0f\n\x07version\x18\x01 \x01(\x03*7\n\x0cRewardStatus\x12\n\n\x06SCORED\x10\x00\x12\x0b\n\x07MISSING\x10\x01\x12\x0e\n\nNOT_SCORED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1breward_schemas/events.proto\x12\nrewards.v1\"\xa7\x03\n\x08\x45nvelope\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x0c\n\x04rank\x18\x04 \x01(\r\x12\x0f\n\x07session\x18\x05 \x01(\x06\x12\x0b\n\x03seq\x18\x06 \x01(\x04\x12\x15\n\revent_time_ms\x18\x07 \x01(\x03\x12\x0f\n\x07senders\x18\x08 \x01(\r\x12&\n\x07rollout\x18\x10 \x01(\x0b\x32\x13.rewards.v1.RolloutH\x00\x12/\n\x0ctrainer_step\x18\x11 \x01(\x0b\x32\x17.rewards.v1.TrainerStepH\x00\x12)\n\trun_event\x18\x12 \x01(\x0b\x32\x14.rewards.v1.RunEventH\x00\x12\x31\n\rsender_report\x18\x13 \x01(\x0b\x32\x18.rewards.v1.SenderReportH\x00\x12 \n\x04tick\x18\x14 \x01(\x0b\x32\x10.rewards.v1.TickH\x00\x12-\n\x0brule_switch\x18\x15 \x01(\x0b\x32\x16.rewards.v1.RuleSwitchH\x00\x42\x06\n\x04kind\"\xec\x01\n\x07Rollout\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12\x13\n\x0b\x63ompletions\x18\x03 \x01(\r\x12\x11\n\tfunctions\x18\x04 \x01(\x0c\x12\x0f\n\x07rewards\x18\x05 \x01(\x0c\x12\x0e\n\x06status\x18\x06 \x01(\x0c\x12\r\n\x05group\x18\x07 \x01(\x0c\x12\x0e\n\x06length\x18\x08 \x01(\x0c\x12\x11\n\tadvantage\x18\t \x01(\x0c\x12\x11\n\ttruncated\x18\n \x01(\x0c\x12\x12\n\ngroup_size\x18\x0b \x01(\r\x12#\n\x07\x63olumns\x18\x0c \x03(\x0b\x32\x12.rewards.v1.Column\"&\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\">\n\rFunctionTable\x12-\n\tfunctions\x18\x01 \x03(\x0b\x32\x1a.rewards.v1.RewardFunction\"\x87\x02\n\x0eRewardFunction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12-\n\x04role\x18\x03 \x01(\x0e\x32\x1f.rewards.v1.RewardFunction.Role\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.rewards.v1.RewardFunction.Kind\x12\x0f\n\x02lo\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02hi\x18\x06 \x01(\x01H\x01\x88\x01\x01\"\x1e\n\x04Role\x12\x0b\n\x07TRAINED\x10\x00\x12\t\n\x05\x41UDIT\x10\x01\")\n\x04Kind\x12\x08\n\x04REAL\x10\x00\x12\x0b\n\x07\x42OUNDED\x10\x01\x12\n\n\x06\x42INARY\x10\x02\x42\x05\n\x03_loB\x05\n\x03_hi\"@\n\x0bTrainerStep\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12#\n\x07scalars\x18\x02 \x03(\x0b\x32\x12.rewards.v1.Scalar\"%\n\x06Scalar\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"\xe0\x02\n\x08RunEvent\x12)\n\x05state\x18\x01 \x01(\x0e\x32\x1a.rewards.v1.RunEvent.State\x12\x0f\n\x07project\x18\x02 \x01(\t\x12,\n\x04tags\x18\x03 \x03(\x0b\x32\x1e.rewards.v1.RunEvent.TagsEntry\x12\x0f\n\x07trainer\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12,\n\tfunctions\x18\x06 \x01(\x0b\x32\x19.rewards.v1.FunctionTable\x12\x0e\n\x06reason\x18\x07 \x01(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07STARTED\x10\x01\x12\x0b\n\x07RESUMED\x10\x02\x12\r\n\tHEARTBEAT\x10\x03\x12\x0c\n\x08\x46INISHED\x10\x04\x12\x0c\n\x08RELEASED\x10\x05\"\x99\x01\n\x0cSenderReport\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x0f\n\x07spooled\x18\x02 \x01(\x04\x12\x36\n\x07\x64ropped\x18\x03 \x03(\x0b\x32%.rewards.v1.SenderReport.DroppedEntry\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x06\n\x04Tick\"\x1d\n\nRuleSwitch\x12\x0f\n\x07version\x18\x01 \x01(\x03*7\n\x0cRewardStatus\x12\n\n\x06SCORED\x10\x00\x12\x0b\n\x07MISSING\x10\x01\x12\x0e\n\nNOT_SCORED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,36 +25,38 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_RUNEVENT_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_SENDERREPORT_DROPPEDENTRY']._options = None
   _globals['_SENDERREPORT_DROPPEDENTRY']._serialized_options = b'8\001'
-  _globals['_REWARDSTATUS']._serialized_start=1636
-  _globals['_REWARDSTATUS']._serialized_end=1691
+  _globals['_REWARDSTATUS']._serialized_start=1733
+  _globals['_REWARDSTATUS']._serialized_end=1788
   _globals['_ENVELOPE']._serialized_start=44
   _globals['_ENVELOPE']._serialized_end=467
   _globals['_ROLLOUT']._serialized_start=470
-  _globals['_ROLLOUT']._serialized_end=649
-  _globals['_FUNCTIONTABLE']._serialized_start=651
-  _globals['_FUNCTIONTABLE']._serialized_end=713
-  _globals['_REWARDFUNCTION']._serialized_start=716
-  _globals['_REWARDFUNCTION']._serialized_end=979
-  _globals['_REWARDFUNCTION_ROLE']._serialized_start=892
-  _globals['_REWARDFUNCTION_ROLE']._serialized_end=922
-  _globals['_REWARDFUNCTION_KIND']._serialized_start=924
-  _globals['_REWARDFUNCTION_KIND']._serialized_end=965
-  _globals['_TRAINERSTEP']._serialized_start=981
-  _globals['_TRAINERSTEP']._serialized_end=1045
-  _globals['_SCALAR']._serialized_start=1047
-  _globals['_SCALAR']._serialized_end=1084
-  _globals['_RUNEVENT']._serialized_start=1087
-  _globals['_RUNEVENT']._serialized_end=1439
-  _globals['_RUNEVENT_TAGSENTRY']._serialized_start=1305
-  _globals['_RUNEVENT_TAGSENTRY']._serialized_end=1348
-  _globals['_RUNEVENT_STATE']._serialized_start=1350
-  _globals['_RUNEVENT_STATE']._serialized_end=1439
-  _globals['_SENDERREPORT']._serialized_start=1442
-  _globals['_SENDERREPORT']._serialized_end=1595
-  _globals['_SENDERREPORT_DROPPEDENTRY']._serialized_start=1549
-  _globals['_SENDERREPORT_DROPPEDENTRY']._serialized_end=1595
-  _globals['_TICK']._serialized_start=1597
-  _globals['_TICK']._serialized_end=1603
-  _globals['_RULESWITCH']._serialized_start=1605
-  _globals['_RULESWITCH']._serialized_end=1634
+  _globals['_ROLLOUT']._serialized_end=706
+  _globals['_COLUMN']._serialized_start=708
+  _globals['_COLUMN']._serialized_end=746
+  _globals['_FUNCTIONTABLE']._serialized_start=748
+  _globals['_FUNCTIONTABLE']._serialized_end=810
+  _globals['_REWARDFUNCTION']._serialized_start=813
+  _globals['_REWARDFUNCTION']._serialized_end=1076
+  _globals['_REWARDFUNCTION_ROLE']._serialized_start=989
+  _globals['_REWARDFUNCTION_ROLE']._serialized_end=1019
+  _globals['_REWARDFUNCTION_KIND']._serialized_start=1021
+  _globals['_REWARDFUNCTION_KIND']._serialized_end=1062
+  _globals['_TRAINERSTEP']._serialized_start=1078
+  _globals['_TRAINERSTEP']._serialized_end=1142
+  _globals['_SCALAR']._serialized_start=1144
+  _globals['_SCALAR']._serialized_end=1181
+  _globals['_RUNEVENT']._serialized_start=1184
+  _globals['_RUNEVENT']._serialized_end=1536
+  _globals['_RUNEVENT_TAGSENTRY']._serialized_start=1402
+  _globals['_RUNEVENT_TAGSENTRY']._serialized_end=1445
+  _globals['_RUNEVENT_STATE']._serialized_start=1447
+  _globals['_RUNEVENT_STATE']._serialized_end=1536
+  _globals['_SENDERREPORT']._serialized_start=1539
+  _globals['_SENDERREPORT']._serialized_end=1692
+  _globals['_SENDERREPORT_DROPPEDENTRY']._serialized_start=1646
+  _globals['_SENDERREPORT_DROPPEDENTRY']._serialized_end=1692
+  _globals['_TICK']._serialized_start=1694
+  _globals['_TICK']._serialized_end=1700
+  _globals['_RULESWITCH']._serialized_start=1702
+  _globals['_RULESWITCH']._serialized_end=1731
 # @@protoc_insertion_point(module_scope)

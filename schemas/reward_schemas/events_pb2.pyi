@@ -48,7 +48,7 @@ class Envelope(_message.Message):
     def __init__(self, schema_version: _Optional[int] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., session: _Optional[int] = ..., seq: _Optional[int] = ..., event_time_ms: _Optional[int] = ..., senders: _Optional[int] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ..., trainer_step: _Optional[_Union[TrainerStep, _Mapping]] = ..., run_event: _Optional[_Union[RunEvent, _Mapping]] = ..., sender_report: _Optional[_Union[SenderReport, _Mapping]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., rule_switch: _Optional[_Union[RuleSwitch, _Mapping]] = ...) -> None: ...
 
 class Rollout(_message.Message):
-    __slots__ = ("step", "more", "completions", "functions", "rewards", "status", "group", "length", "advantage", "truncated")
+    __slots__ = ("step", "more", "completions", "functions", "rewards", "status", "group", "length", "advantage", "truncated", "group_size", "columns")
     STEP_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     COMPLETIONS_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,8 @@ class Rollout(_message.Message):
     LENGTH_FIELD_NUMBER: _ClassVar[int]
     ADVANTAGE_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    GROUP_SIZE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     step: int
     more: bool
     completions: int
@@ -69,7 +71,17 @@ class Rollout(_message.Message):
     length: bytes
     advantage: bytes
     truncated: bytes
-    def __init__(self, step: _Optional[int] = ..., more: bool = ..., completions: _Optional[int] = ..., functions: _Optional[bytes] = ..., rewards: _Optional[bytes] = ..., status: _Optional[bytes] = ..., group: _Optional[bytes] = ..., length: _Optional[bytes] = ..., advantage: _Optional[bytes] = ..., truncated: _Optional[bytes] = ...) -> None: ...
+    group_size: int
+    columns: _containers.RepeatedCompositeFieldContainer[Column]
+    def __init__(self, step: _Optional[int] = ..., more: bool = ..., completions: _Optional[int] = ..., functions: _Optional[bytes] = ..., rewards: _Optional[bytes] = ..., status: _Optional[bytes] = ..., group: _Optional[bytes] = ..., length: _Optional[bytes] = ..., advantage: _Optional[bytes] = ..., truncated: _Optional[bytes] = ..., group_size: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ...) -> None: ...
+
+class Column(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: bytes
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[bytes] = ...) -> None: ...
 
 class FunctionTable(_message.Message):
     __slots__ = ("functions",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,10 @@ from google.protobuf.message import DecodeError
 from reward_schemas import events_pb2 as pb
 from reward_schemas.encode import function_table
 from reward_schemas.events import (
+    COLUMNS_MAX,
     COUNT_MAX,
     FUNCTIONS_MAX,
+    GROUP_SIZE_MAX,
     NAME_BYTES_MAX,
     RANK_MAX,
     SCALARS_MAX,
@@ -183,7 +185,26 @@ def _rollout(message: pb.Rollout) -> Rollout:
         advantage=_optional("advantage", message.advantage, "<f4", n),
         truncated=_optional("truncated", message.truncated, "u1", n),
         more=message.more,
+        group_size=_within("group_size", message.group_size, GROUP_SIZE_MAX),
+        columns=_columns(message, n),
     )
+
+
+def _columns(message: pb.Rollout, n: int) -> dict[str, np.ndarray]:
+    if len(message.columns) > COLUMNS_MAX:
+        raise Refused("columns", f"{len(message.columns)} columns, at most {COLUMNS_MAX} are taken")
+    columns: dict[str, np.ndarray] = {}
+    for column in message.columns:
+        name = check_column(column.name, columns)
+        columns[name] = _vector(f"columns[{name[:40]!r}]", column.values, "<f4", n)
+    return columns
+
+
+def check_column(name: str, taken: Container[str]) -> str:
+    """The name of a further column, that no other has; raises `Refused`."""
+    if check_name("columns.name", name) in ("length", "advantage", "truncated") or name in taken:
+        raise Refused("columns.name", f"{name!r} has a column already")
+    return name
 
 
 def _optional(field: str, raw: bytes, dtype: str, size: int) -> np.ndarray | None:

@@ -36,7 +36,7 @@ class Result(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ...) -> None: ...
 
 class PaneRow(_message.Message):
-    __slots__ = ("window", "kind", "attempt", "slot", "closed", "reported", "expected", "panes", "flags", "event_time_ms", "series", "weights", "roles", "sums", "values")
+    __slots__ = ("window", "kind", "attempt", "slot", "closed", "reported", "expected", "panes", "flags", "event_time_ms", "series", "weights", "roles", "sums", "values", "lo", "hi", "products", "sketch_sizes", "sketch_values", "sketch_counts")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,12 @@ class PaneRow(_message.Message):
     ROLES_FIELD_NUMBER: _ClassVar[int]
     SUMS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    HI_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    SKETCH_SIZES_FIELD_NUMBER: _ClassVar[int]
+    SKETCH_VALUES_FIELD_NUMBER: _ClassVar[int]
+    SKETCH_COUNTS_FIELD_NUMBER: _ClassVar[int]
     window: str
     kind: str
     attempt: int
@@ -67,7 +73,13 @@ class PaneRow(_message.Message):
     roles: _containers.RepeatedScalarFieldContainer[str]
     sums: _containers.RepeatedScalarFieldContainer[str]
     values: bytes
-    def __init__(self, window: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., slot: _Optional[int] = ..., closed: bool = ..., reported: _Optional[int] = ..., expected: _Optional[int] = ..., panes: _Optional[int] = ..., flags: _Optional[_Iterable[str]] = ..., event_time_ms: _Optional[int] = ..., series: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ..., roles: _Optional[_Iterable[str]] = ..., sums: _Optional[_Iterable[str]] = ..., values: _Optional[bytes] = ...) -> None: ...
+    lo: _containers.RepeatedScalarFieldContainer[float]
+    hi: _containers.RepeatedScalarFieldContainer[float]
+    products: bytes
+    sketch_sizes: _containers.RepeatedScalarFieldContainer[int]
+    sketch_values: bytes
+    sketch_counts: bytes
+    def __init__(self, window: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., slot: _Optional[int] = ..., closed: bool = ..., reported: _Optional[int] = ..., expected: _Optional[int] = ..., panes: _Optional[int] = ..., flags: _Optional[_Iterable[str]] = ..., event_time_ms: _Optional[int] = ..., series: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ..., roles: _Optional[_Iterable[str]] = ..., sums: _Optional[_Iterable[str]] = ..., values: _Optional[bytes] = ..., lo: _Optional[_Iterable[float]] = ..., hi: _Optional[_Iterable[float]] = ..., products: _Optional[bytes] = ..., sketch_sizes: _Optional[_Iterable[int]] = ..., sketch_values: _Optional[bytes] = ..., sketch_counts: _Optional[bytes] = ...) -> None: ...
 
 class RunRow(_message.Message):
     __slots__ = ("state", "attempt", "project", "tags", "trainer", "config_json", "started_ms", "last_event_ms", "last_step", "expected", "active", "silent_ranks", "counts", "flags", "reason")

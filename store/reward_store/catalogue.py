@@ -5,13 +5,15 @@ A new sum or measure is a row in `reward_engine.sums.SUMS` or `reward_engine.mea
 
 from __future__ import annotations
 
-from reward_engine.measures import MEASURES, Measure
+from reward_engine.formula import Measure
+from reward_engine.measures import MEASURES
 from reward_engine.sums import SUMS
 
 
 def sum_columns() -> dict[str, str]:
     """Column definition by name. NULL: the row is of a time before this sum was kept."""
-    return {s.name: f"`{s.name}` Nullable(Float64) COMMENT {quoted(s.comment)} CODEC(ZSTD(1))" for s in SUMS}
+    said = {s.name: s.comment for s in SUMS} | {m.name: _comment(m) for m in MEASURES if not m.formula}
+    return {name: f"`{name}` Nullable(Float64) COMMENT {quoted(comment)} CODEC(ZSTD(1))" for name, comment in said.items()}
 
 
 def placeholders() -> dict[str, str]:
@@ -38,12 +40,14 @@ def quoted(text: str) -> str:
 
 def _known(measure: Measure) -> str:
     """The measure's expression with NULL for what isn't a finite number: unknown is a gap in a chart."""
-    return f"if(isFinite({measure.sql}), {measure.sql}, NULL)"
+    value = f"toUInt64({measure.sql})" if measure.whole else measure.sql
+    unknown = f"isFinite({measure.sql}) AND role != 'audit'" if measure.total else f"isFinite({measure.sql})"
+    return f"if({unknown}, {value}, NULL)"
 
 
 def _type(measure: Measure) -> str:
-    return "Nullable(UInt64)" if measure.sql.startswith("toUInt64(") else "Nullable(Float64)"
+    return "Nullable(UInt64)" if measure.whole else "Nullable(Float64)"
 
 
 def _comment(measure: Measure) -> str:
-    return f"{measure.means} [{measure.unit}]"
+    return f"{measure.means} [{measure.unit}]" + (f" Not {measure.not_means}" if measure.not_means else "")

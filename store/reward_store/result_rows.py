@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 from reward_engine.emit import version
-from reward_engine.sums import NAMES
+from reward_engine.measuring import COLUMNS as NAMES
 from reward_schemas.results_pb2 import PaneRow, Result
 
 from reward_store import columns

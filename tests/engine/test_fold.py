@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reward_engine import bounds, observe
 from reward_engine.fold import Record, fold
-from reward_engine.measures import measure
+from reward_engine.measuring import measured
 from reward_engine.state import Partition
 from reward_schemas.encode import function_table
 from reward_schemas.events import InvalidEvent, RewardFunction, Role, RuleSwitch, RunState, Tick
@@ -39,7 +39,7 @@ def test_sums_equal_numpy_over_what_was_sent() -> None:
     status = np.array([[0, 0, 0, 1], [0, 0, 0, 0], [0, 2, 2, 0]], np.uint8)
     (row,) = panes(folded(Log().append(Trainer().rollout(0, 0, values, table=table, status=status)).records)[1])
     sums = np.frombuffer(row.values).reshape(4, -1)
-    got = measure(sums)
+    got = measured(sums)
     assert list(row.series) == ["total", "a", "b", "judge"]
     assert list(row.roles) == ["total", "trained", "trained", "audit"]
     assert got["count"].tolist() == [2, 2, 3, 2]
@@ -62,7 +62,7 @@ def test_variance_near_1e8_survives_a_hundred_batches() -> None:
         sent.append(values)
         log.append(a.rollout(step, 1000 * step, values, table=table))
     row = panes(folded(log.records)[1], window="100 steps")[-1]
-    got = measure(np.frombuffer(row.values).reshape(2, -1))
+    got = measured(np.frombuffer(row.values).reshape(2, -1))
     truth = np.concatenate(sent, axis=1)[0].astype(float)
     assert row.panes == 100
     np.testing.assert_allclose([got["mean"][1], got["variance"][1]], [truth.mean(), truth.var(ddof=1)], rtol=1e-12)
@@ -70,7 +70,7 @@ def test_variance_near_1e8_survives_a_hundred_batches() -> None:
 
 def test_unknown_is_not_zero() -> None:
     (row,) = panes(folded(Log().append(Trainer().rollout(0, 0, [[2.5], [np.nan]])).records)[1])
-    got = measure(np.frombuffer(row.values).reshape(3, -1))
+    got = measured(np.frombuffer(row.values).reshape(3, -1))
     assert got["mean"][1] == 2.5 and np.isnan(got["variance"][1]) and np.isnan(got["mean"][2]) and np.isnan(got["min"][2])
 
 

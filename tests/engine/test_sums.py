@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from reward_engine import sums
-from reward_engine.measures import measure
+from reward_engine.measuring import measured
 from reward_engine.sums import INDEX, NAMES, SUMS, Block
 
 pytestmark = pytest.mark.filterwarnings("error")  # numpy's, too: an overflow or an invalid value fails a test
@@ -164,7 +164,7 @@ def test_tables_of_unequal_height_merge_as_if_they_had_grown_before(heights: lis
 @given(chunks())
 @settings(max_examples=300)
 def test_measures_equal_numpy_over_the_raw_values(parts: list) -> None:
-    got = measure(sums.merged([table_of(*part) for part in parts]))
+    got = measured(sums.merged([table_of(*part) for part in parts]))
     values, status = joined(parts)
     for row, (series, state) in enumerate(zip(values, status, strict=True)):
         scored = series[state == 0]
@@ -194,7 +194,7 @@ def test_1e8_and_three_tenths(seed: int, n: int, messages: int) -> None:
     """Where a plain sum of squares has no digit left. A merged mean is rounded to 1.5e-8 there: that bounds the variance."""
     values = 1e8 + np.random.default_rng(seed).uniform(-0.3, 0.3, size=n)
     parts = [part[None] for part in np.array_split(values, messages) if len(part)]
-    got = measure(sums.merged([table_of(part) for part in parts]))
+    got = measured(sums.merged([table_of(part) for part in parts]))
     exact = values - 1e8  # exact, by Sterbenz
     np.testing.assert_allclose(got["variance"], [exact.var(ddof=1)], rtol=1e-7)
     np.testing.assert_allclose(got["mean"] - 1e8, [exact.mean()], atol=3e-8)
@@ -205,32 +205,32 @@ def test_a_function_that_changes_its_scale_keeps_its_variance(first: float) -> N
     """Measured: relative to a shift frozen at the first values the second variance was wrong by half a percent and more."""
     small = np.random.default_rng(5).normal(0, 1e-3, size=(1, 64))
     table = sums.merged([sums.empty(1), table_of(small[:, :32]), table_of(small[:, 32:])])
-    np.testing.assert_allclose(measure(table)["variance"], [small.var(ddof=1)], rtol=1e-12)
-    both = measure(sums.merged([table_of(np.array([[first]])), table]))
+    np.testing.assert_allclose(measured(table)["variance"], [small.var(ddof=1)], rtol=1e-12)
+    both = measured(sums.merged([table_of(np.array([[first]])), table]))
     np.testing.assert_allclose(both["variance"], [np.append(small, first).var(ddof=1)], rtol=1e-12)
 
 
 @given(st.sampled_from([0.1, 1 / 3, -1e8 / 7]) | st.floats(-1e100, 1e100), st.lists(st.integers(2, 300), min_size=1, max_size=5))
 def test_equal_values_have_exactly_no_variance(value: float, sizes: list[int]) -> None:
-    got = measure(sums.merged([table_of(np.full((1, n), value)) for n in sizes]))
+    got = measured(sums.merged([table_of(np.full((1, n), value)) for n in sizes]))
     assert (got["count"][0], got["mean"][0], got["variance"][0], got["std"][0]) == (sum(sizes), value, 0.0, 0.0)
     assert (got["min"][0], got["max"][0]) == (value, value)
 
 
 def test_one_value() -> None:
-    got = {name: column[0] for name, column in measure(table_of(np.array([[2.5]]))).items()}
+    got = {name: column[0] for name, column in measured(table_of(np.array([[2.5]]))).items()}
     assert (got["count"], got["mean"], got["min"], got["max"], got["total"]) == (1, 2.5, 2.5, 2.5, 2.5)
     assert np.isnan(got["variance"]) and np.isnan(got["std"])
 
 
 def test_what_overflows_is_unknown() -> None:
-    got = measure(sums.merged([table_of(np.array([[1e300, -1e300]])), table_of(np.array([[1.7e308]]))]))
+    got = measured(sums.merged([table_of(np.array([[1e300, -1e300]])), table_of(np.array([[1.7e308]]))]))
     assert np.isnan(got["variance"][0]) and got["count"][0] == 3 and got["max"][0] == 1.7e308
 
 
 def test_the_largest_float32_of_either_sign() -> None:
     parts = [(np.array([[F32_MAX, -F32_MAX, F32_MAX, np.nan, np.inf]]), None), (np.array([[-F32_MAX] * 5]), None)]
-    got = measure(sums.merged([table_of(*part) for part in parts]))
+    got = measured(sums.merged([table_of(*part) for part in parts]))
     finite = np.array([F32_MAX, -F32_MAX, F32_MAX] + [-F32_MAX] * 5)
     np.testing.assert_allclose(
         [got[name][0] for name in ("count", "non_finite", "mean", "variance", "min", "max")],

@@ -1,0 +1,262 @@
+"""What one message says of K series: their values, and what can be reduced from them to sums."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from reward_engine.groups import Groups
+
+_AT_END = 0.01  # of a declared range: so near to an end a value counts as at it
+_EQUAL = 1e-8  # relative to the values: a group's rewards that differ by no more are equal
+
+
+class Block:
+    """K series of n values each.
+
+    values: float64[K, n]. status: uint8[K, n] (0 scored, 1 missing, 2 not scored) or None for all scored. lo, hi:
+    float64[K], the declared range of each series, NaN where there is none. groups: of the n completions, None where
+    values have none. lengths: float64[n], tokens, or None. weights: float64[K] in the total, which is then the first series.
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        status: np.ndarray | None = None,
+        *,
+        lo: np.ndarray | None = None,
+        hi: np.ndarray | None = None,
+        groups: Groups | None = None,
+        lengths: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        self.groups, self.weights = groups, weights
+        if groups is not None and groups.order is not None:
+            values = groups.ordered(values)
+            status = None if status is None else groups.ordered(status)
+            lengths = None if lengths is None else groups.ordered(lengths)
+        self.values, self.status, self.lengths = values, status, lengths
+        unknown = np.full(len(values), np.nan)
+        self.lo, self.hi = unknown if lo is None else lo, unknown if hi is None else hi
+        self.finite = np.isfinite(values)
+        if status is not None:
+            self.finite &= status == 0
+        self.whole = bool(self.finite.all())
+
+    # --- of values
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """float64[K, n]: the values, 0 where there is none."""
+        return self.values if self.whole else np.where(self.finite, self.values, 0.0)
+
+    @cached_property
+    def count(self) -> np.ndarray:
+        """float64[K]: how many values are finite."""
+        return np.full(len(self.values), float(self.values.shape[1])) if self.whole else self.finite.sum(axis=1, dtype=np.float64)
+
+    @cached_property
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """float64[K] and float64[K, n]: a value of each series, and what the others differ from it by; 0 for no value."""
+        base = np.where(self.finite[:, 0], self.values[:, 0], 0.0)
+        offsets = self.values - base[:, None]
+        return base, offsets if self.whole else np.where(self.finite, offsets, 0.0)
+
+    @cached_property
+    def _mean_offset(self) -> np.ndarray:
+        return self._offsets[1].sum(axis=1) / np.maximum(self.count, 1.0)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """float64[K]: the mean of the finite values, exact where all are equal; 0 where there are none."""
+        return np.where(self.count > 0, self._offsets[0] + self._mean_offset, 0.0)
+
+    @cached_property
+    def _powers(self) -> tuple[np.ndarray, np.ndarray]:
+        deviations = self._offsets[1] - self._mean_offset[:, None]
+        if not self.whole:
+            deviations[~self.finite] = 0.0
+        return deviations, deviations * deviations
+
+    # (x * x).sum, not einsum or dot: those add in an order that depends on the processor, and replays must agree.
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """float64[K]: the sum of squared deviations from the mean."""
+        return self._powers[1].sum(axis=1)
+
+    @cached_property
+    def cubes(self) -> np.ndarray:
+        """float64[K]: the sum of their third powers."""
+        deviations, squares = self._powers
+        return (squares * deviations).sum(axis=1)
+
+    @cached_property
+    def fourths(self) -> np.ndarray:
+        """float64[K]: the sum of their fourth powers."""
+        return (self._powers[1] * self._powers[1]).sum(axis=1)
+
+    def having(self, status: int) -> np.ndarray:
+        """float64[K]: how many values have this status."""
+        if self.status is None:
+            return np.zeros(len(self.values))
+        return (self.status == status).sum(axis=1, dtype=np.float64)
+
+    def extreme(self, reduce: np.ufunc, neutral: float) -> np.ndarray:
+        """float64[K]: the smallest or largest finite value; `neutral` where there is none."""
+        values = self.values if self.whole else np.where(self.finite, self.values, neutral)
+        return reduce.reduce(values, axis=1, initial=neutral)
+
+    def share(self, which: np.ndarray) -> np.ndarray:
+        """float64[K]: how many of the finite values are so, bool[K, n]."""
+        return (which & self.finite).sum(axis=1, dtype=np.float64)
+
+    # --- against the declared range
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        margin = _AT_END * (self.hi - self.lo)
+        return (self.lo + margin)[:, None], (self.hi - margin)[:, None]
+
+    @cached_property
+    def ranged(self) -> np.ndarray:
+        """float64[K]: how many values have a declared range to stand in."""
+        return np.where(np.isfinite(self.hi - self.lo), self.count, 0.0)
+
+    @cached_property
+    def at_high(self) -> np.ndarray:
+        """bool[K, n]: at the upper end of the range, or above it."""
+        return self.values >= self._ends[1]
+
+    @cached_property
+    def at_low(self) -> np.ndarray:
+        """bool[K, n]: at the lower end of the range, or below it."""
+        return self.values <= self._ends[0]
+
+    @property
+    def outside(self) -> np.ndarray:
+        """bool[K, n]: outside of the range."""
+        return (self.values < self.lo[:, None]) | (self.values > self.hi[:, None])
+
+    @cached_property
+    def total_absolute(self) -> np.ndarray:
+        """float64[K]: over the completions that each series scored, the sum of |weight x reward| over all functions."""
+        if self.weights is None:
+            return np.zeros(len(self.values))
+        of_completion = np.abs(self.known[1:] * self.weights[1:, None]).sum(axis=0)
+        return np.where(self.finite, of_completion, 0.0).sum(axis=1)
+
+    # --- of groups; [K, P] or, centred in their groups, [K, n]
+
+    @cached_property
+    def group_counts(self) -> np.ndarray:
+        """float64[K, P]: how many values of each group are finite."""
+        groups = self._groups
+        if self.whole:
+            return np.broadcast_to(groups.sizes.astype(np.float64), (len(self.values), len(groups.sizes)))
+        return groups.sums(self.finite.astype(np.float64))
+
+    @cached_property
+    def group_offsets(self) -> np.ndarray:
+        """float64[K, P]: each group's mean, less the base that all values of the series are taken from."""
+        return self._groups.sums(self._offsets[1]) / np.maximum(self.group_counts, 1.0)
+
+    @cached_property
+    def group_means(self) -> np.ndarray:
+        """float64[K, P]; 0 where a group has no value."""
+        return np.where(self.group_counts > 0, self._offsets[0][:, None] + self.group_offsets, 0.0)
+
+    @cached_property
+    def group_mean(self) -> np.ndarray:
+        """float64[K]: the mean of the group means."""
+        have = self.group_counts > 0
+        number = np.maximum(have.sum(axis=1), 1)
+        return np.where(have.any(axis=1), self._offsets[0] + np.where(have, self.group_offsets, 0.0).sum(axis=1) / number, 0.0)
+
+    @cached_property
+    def group_squares(self) -> np.ndarray:
+        """float64[K]: the sum of squared deviations of the group means from their mean."""
+        apart = np.where(self.group_counts > 0, self.group_offsets - (self.group_mean - self._offsets[0])[:, None], 0.0)
+        return (apart * apart).sum(axis=1)
+
+    @cached_property
+    def centred(self) -> np.ndarray:
+        """float64[K, n]: each value less its group's mean; 0 for no value, exactly 0 in a group of equal values."""
+        apart = self._offsets[1] - self._groups.spread(self.group_offsets)
+        apart[self._groups.spread(self.flat)] = 0.0
+        if not self.whole:
+            apart[~self.finite] = 0.0
+        return apart
+
+    @cached_property
+    def group_within(self) -> np.ndarray:
+        """float64[K, P]: the sum of squared deviations within each group."""
+        return self._groups.sums(self.centred * self.centred)
+
+    @cached_property
+    def group_variances(self) -> np.ndarray:
+        """float64[K, P]: the sample variance of each group; 0 of fewer than two values."""
+        return np.where(self.group_counts > 1, self.group_within / np.maximum(self.group_counts - 1.0, 1.0), 0.0)
+
+    @cached_property
+    def flat(self) -> np.ndarray:
+        """bool[K, P]: groups of at least two values that are all equal."""
+        low = np.minimum.reduceat(np.where(self.finite, self.values, np.inf), self._groups.starts, axis=1)
+        high = np.maximum.reduceat(np.where(self.finite, self.values, -np.inf), self._groups.starts, axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            equal = high - low <= _EQUAL * np.maximum(1.0, np.abs(high))
+        return equal & (self.group_counts > 1)
+
+    def flat_at(self, end: np.ndarray) -> np.ndarray:
+        """float64[K]: how many flat groups are at an end of the range, bool[K, n]."""
+        first = end[:, self._groups.starts] if self.whole else np.maximum.reduceat(end & self.finite, self._groups.starts, axis=1)
+        return (self.flat & first).sum(axis=1, dtype=np.float64)
+
+    @cached_property
+    def solved(self) -> np.ndarray:
+        """float64[K, P]: how many values of each group are at the upper end."""
+        return self._groups.sums((self.at_high & self.finite).astype(np.float64))
+
+    def pass_at(self, k: int) -> np.ndarray:
+        """float64[K]: the sum over groups of at least k values of the chance that k drawn ones hold a solved one.
+
+        1 - C(n - c, k) / C(n, k) for c solved of n (Chen et al. 2107.03374).
+        """
+        n, c = self.group_counts, self.solved
+        none = np.ones_like(c)
+        for i in range(k):
+            none *= np.clip((n - c - i) / np.maximum(n - i, 1.0), 0.0, 1.0)
+        return np.where(self.tried(k), 1.0 - none, 0.0).sum(axis=1)
+
+    def tried(self, k: int) -> np.ndarray:
+        """bool[K, P]: groups of at least k values of a series with a declared range."""
+        return (self.group_counts >= k) & (self.ranged > 0)[:, None]
+
+    @cached_property
+    def learnability(self) -> np.ndarray:
+        """float64[K]: the sum over groups of at least two values of p(1 - p), p the share that is solved, unbiased."""
+        n, c = self.group_counts, self.solved
+        p = c / np.maximum(n, 1.0)
+        return np.where(self.tried(2), p * (1.0 - p) * n / np.maximum(n - 1.0, 1.0), 0.0).sum(axis=1)
+
+    @cached_property
+    def log_lengths(self) -> np.ndarray:
+        """float64[K, n]: the logarithm of each completion's length less its mean over the group's scored ones; 0 elsewhere."""
+        assert self.lengths is not None
+        logs = np.where(self.finite, np.log(np.maximum(self.lengths, 1.0)), 0.0)
+        apart = logs - self._groups.spread(self._groups.sums(logs) / np.maximum(self.group_counts, 1.0))
+        return np.where(self.finite, apart, 0.0)
+
+    def products(self) -> np.ndarray:
+        """float64[K, K]: the sums over all completions of the products of two series' deviations from their group means."""
+        k = len(self.values)
+        out = np.empty((k, k))
+        for i in range(k):
+            out[i, i:] = out[i:, i] = (self.centred[i] * self.centred[i:]).sum(axis=1)
+        return out
+
+    @property
+    def _groups(self) -> Groups:
+        assert self.groups is not None
+        return self.groups

@@ -1,0 +1,105 @@
+"""What a message adds to a pane, groups that are spread over several messages, and panes merged into a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reward_engine import bounds, sketch, sums
+from reward_engine.block import Block
+from reward_engine.groups import Groups
+from reward_engine.sketch import Sketch
+from reward_engine.state import Lane, Pane, Rolling, Series, Waiting
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a message says of the series `rows`: sums, float64[K, sums], products float64[K, K] or None, and the sketch."""
+
+    rows: np.ndarray
+    table: np.ndarray
+    products: np.ndarray | None = None
+    sketch: Sketch | None = None
+
+
+def said(rows: np.ndarray, block: Block, *, groups_alone: bool = False) -> Said:
+    """What a block says; groups_alone: the values themselves have been said."""
+    return Said(
+        rows,
+        sums.reduce(block, values=not groups_alone),
+        block.products() if block.groups and len(rows) > 1 and rows.max() < bounds.PRODUCTS_MAX else None,
+        None if groups_alone else sketch.counted(sketch.codes(rows, block.values, block.finite)),
+    )
+
+
+def take(pane: Pane, what: Said, series: int) -> None:
+    """Adds it to a pane, in place. series: how many the run has."""
+    pane.table = sums.grown(pane.table, series)
+    sums.add(pane.table, what.rows, what.table)
+    if what.products is not None:
+        kept = min(series, bounds.PRODUCTS_MAX)
+        if (short := kept - len(pane.products)) > 0:
+            pane.products = np.pad(pane.products, (0, short))
+        pane.products[np.ix_(what.rows, what.rows)] += what.products
+    if what.sketch is not None:
+        pane.sketch = sketch.merged([pane.sketch, what.sketch]) if len(pane.sketch.keys) else what.sketch
+
+
+def wait(pane: Pane, what: Waiting, series: Series) -> list[Said]:
+    """Keeps completions until their groups are whole; returns what those say that have become so."""
+    pane.waiting.append(what)
+    ids, counts = np.unique(np.concatenate([part.group for part in pane.waiting]), return_counts=True)
+    whole = ids if counts.sum() > bounds.WAITING_MAX else ids[counts >= what.size]
+    return _release(pane, whole, series) if len(whole) else []
+
+
+def give_up(pane: Pane, series: Series) -> list[Said]:
+    """What the groups say, as they are, that wait for their rest in vain: the pane closes."""
+    return _release(pane, np.concatenate([part.group for part in pane.waiting]), series) if pane.waiting else []
+
+
+def _release(pane: Pane, ids: np.ndarray, series: Series) -> list[Said]:
+    chosen: dict[bytes, list[Waiting]] = {}
+    waiting, pane.waiting = pane.waiting, []
+    for part in waiting:
+        now = np.isin(part.group, ids)
+        if now.any():
+            chosen.setdefault(part.rows.tobytes(), []).append(_cut(part, now))
+        if not now.all():
+            pane.waiting.append(_cut(part, ~now))
+    return [said(parts[0].rows, _block(parts, series), groups_alone=True) for parts in chosen.values()]
+
+
+def _cut(part: Waiting, which: np.ndarray) -> Waiting:
+    status = None if part.status is None else part.status[:, which]
+    lengths = None if part.lengths is None else part.lengths[which]
+    return Waiting(part.rows, part.group[which], part.size, part.values[:, which], status, lengths)
+
+
+def _block(parts: list[Waiting], series: Series) -> Block:
+    rows = parts[0].rows
+    status = [np.zeros(part.values.shape, np.uint8) if part.status is None else part.status for part in parts]
+    lengths = [part.lengths for part in parts if part.lengths is not None]
+    return Block(
+        np.concatenate([part.values for part in parts], axis=1),
+        np.concatenate(status, axis=1) if any(part.status is not None for part in parts) else None,
+        lo=np.array(series.lo)[rows],
+        hi=np.array(series.hi)[rows],
+        groups=Groups(np.concatenate([part.group for part in parts])),
+        lengths=np.concatenate(lengths) if len(lengths) == len(parts) else None,
+        weights=series.in_total(rows),
+    )
+
+
+def rolled(lane: Lane, name: str, inside: dict[int, Pane]) -> Sketch:
+    """The sketch of a window over these panes. What the last one had is kept: counts can be taken out again exactly."""
+    last = lane.rolling.get(name)
+    if last is None or len(inside) <= len(last.panes.keys() ^ inside.keys()):
+        whole = sketch.merged([pane.sketch for pane in inside.values()])
+    else:
+        came = [pane.sketch for slot, pane in inside.items() if slot not in last.panes]
+        gone = [pane.sketch for slot, pane in last.panes.items() if slot not in inside]
+        whole = sketch.merged([last.sketch, *came], gone)
+    lane.rolling[name] = Rolling(inside, whole)
+    return whole
