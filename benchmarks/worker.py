@@ -25,7 +25,9 @@ from reward_engine.snapshot import encode, joined
 from reward_engine.state import Partition
 from reward_infra.local_stack import LocalStack
 from reward_infra.topics import ensure
+from reward_jobs.settings import Jobs, Settings
 from reward_producers.kafka import TopicPartition, admin, consumer, producer
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.encode import encode_event, function_table
 from reward_schemas.events import Event, Identity, RewardFunction, Rollout
 from reward_schemas.parse import parse
@@ -94,7 +96,7 @@ def worker(brokers: str, messages: int, data_dir: Path) -> None:
             os._exit(0)
 
     aggregate.Worker.take = counted
-    run(lambda: aggregate.app(brokers, data_dir))
+    run(lambda: aggregate.app(Settings(kafka=Kafka(brokers=brokers), jobs=Jobs(data_dir=data_dir))))
 
 
 def fill(brokers: str, functions: int, completions: int, messages: int) -> int:

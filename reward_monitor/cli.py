@@ -1,82 +1,77 @@
-"""The command `reward-monitor`."""
+"""The command `reward-monitor`: finds the sub-command, and tells every error in one clear line.
+
+Exit codes: 0 done; 1 it went wrong; 2 it can't be done as asked; 3 (`status`) nothing runs; 130 stopped by Ctrl-C.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from importlib import import_module
+
+from reward_schemas.errors import MonitorError
+from reward_schemas.settings import SettingsError
+
+from reward_monitor.arguments import Parser, add_common, suggestion
+
+# In the order in which a user meets them. Only the module of the one that runs is imported.
+COMMANDS = {
+    "demo": "everything on this machine: Kafka, ClickHouse, the jobs, and a real small GRPO training",
+    "up": "keeps everything running on this machine: Kafka, ClickHouse and the jobs",
+    "status": "how each part does: state, uptime, memory, lag, last error",
+    "logs": "what the parts print",
+    "down": "stops what `up` started",
+    "sql": "asks ClickHouse, read-only: one query, or a console",
+    "runs": "the runs, newest first, with their latest step",
+    "topics": "the topics in Kafka, and whether they are as they must be",
+    "config": "the effective settings, and where each came from",
+    "migrate": "brings ClickHouse's tables and views to this version",
+    "fetch": "downloads what the local stack runs on, and nothing else",
+}
+_LOCAL = "the command needs what its extra brings: pip install 'reward-monitor[local]'"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a command; the exit code: 0 done, 1 it went wrong, 2 it can't be done as asked, 130 stopped by Ctrl-C."""
-    given = _parser().parse_args(argv)
+    """Runs a command and returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        return _fail("reward-monitor", f"there is no command {argv[0]!r:.80}{suggestion(argv[0], COMMANDS)}", 2)
     try:
-        from reward_infra.errors import InfraError
-        from reward_store.errors import StoreError
+        given, unknown = parser(argv[0] if argv else None).parse_known_args(argv)
+        if unknown:
+            command = f"reward-monitor {given.command}"
+            return _fail(command, f"what is {unknown[0]!r:.80}? see `{command} --help`", 2)
+        code: int = import_module(f"reward_monitor.commands.{given.command}").run(given)
+    except SettingsError as error:
+        return _fail(f"reward-monitor {argv[0]}", str(error), 2)
+    except MonitorError as error:
+        return _fail(f"reward-monitor {argv[0]}", str(error), 1)
     except ImportError as error:
-        print(f"{error}: the local stack needs its extra: pip install 'reward-monitor[local]'", file=sys.stderr)
-        return 2
-    try:
-        code: int = given.run(given)
-    except (InfraError, StoreError) as error:
-        print(f"reward-monitor {given.command}: {error}", file=sys.stderr)
-        return 1
+        return _fail(f"reward-monitor {argv[0]}", f"{error}: {_LOCAL}", 2)
+    except BrokenPipeError:  # `reward-monitor logs | head`
+        sys.stderr.close()
+        return 0
     except KeyboardInterrupt:
         return 130
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="reward-monitor", description="Watches the rewards of RL trainings.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser(
-        "demo",
-        help="everything on this machine: Kafka, ClickHouse, the jobs, and a real small GRPO training",
-        description="Starts Kafka, ClickHouse and the jobs, trains a small GRPO policy in two rank processes, and shows the "
-        "rows as they land. Example: reward-monitor demo --steps 120 --seed 3",
-    )
-    demo.add_argument("--steps", type=_at_least(1), default=150, help="optimizer steps (default: %(default)s)")
-    demo.add_argument(
-        "--seed", type=_at_least(0), default=0, help="of the training; 0 gets hacked, 3 learns honestly (default: 0)"
-    )
-    demo.add_argument(
-        "--pause-ms", type=_at_least(0), default=100, help="slept after each step, for watching (default: %(default)s)"
-    )
-    demo.add_argument(
-        "--data-dir", type=Path, help="where everything is kept (default: $REWARD_MONITOR_DIR, else .reward-monitor)"
-    )
-    demo.set_defaults(run=_demo)
-    fetch = commands.add_parser(
-        "fetch",
-        help="downloads what the local stack needs, and nothing else",
-        description="Downloads Kafka and the ClickHouse library into the cache that all projects share. Example: reward-monitor fetch",
-    )
-    fetch.set_defaults(run=_fetch)
-    return parser
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise ValueError
-        return value
-
-    whole.__name__ = f"whole number from {least} on"
+def parser(only: str | None = None) -> Parser:
+    """The parser; with the arguments of one command, whose module is imported for them."""
+    whole = Parser(prog="reward-monitor", description="Watches the rewards of RL trainings.")
+    whole.example("reward-monitor demo", "reward-monitor up --detach")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for name, does in COMMANDS.items():
+        made = commands.add_parser(name, help=does)
+        made.about(f"{does[0].upper()}{does[1:]}.")
+        if name == only:
+            add_common(made)
+            import_module(f"reward_monitor.commands.{name}").add(made)
     return whole
 
 
-def _demo(given: argparse.Namespace) -> int:
-    from reward_monitor.demo import demo
-
-    return demo(given.steps, given.seed, given.pause_ms, given.data_dir)
-
-
-def _fetch(_: argparse.Namespace) -> int:
-    from reward_infra.fetch import main as fetch_main
-
-    return fetch_main([])
+def _fail(command: str, text: str, code: int) -> int:
+    print(f"{command}: {text}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -53,9 +53,7 @@ def data_text(name: str) -> str:
 
 
 def default_cache() -> Path:
-    """$REWARD_MONITOR_CACHE, else reward-monitor below $XDG_CACHE_HOME, else ~/.cache/reward-monitor."""
-    if own := os.environ.get("REWARD_MONITOR_CACHE"):
-        return Path(own).expanduser().absolute()
+    """reward-monitor below $XDG_CACHE_HOME, else ~/.cache/reward-monitor."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "reward-monitor"
 
@@ -131,7 +129,7 @@ def sole_writer(cache: Path, waiting: Callable[[str], None]) -> Iterator[None]:
         raise FetchFailed(
             f"The cache cannot be written: {error.strerror}.",
             where=str(cache),
-            remedy="name a directory of yours with REWARD_MONITOR_CACHE",
+            remedy="name a directory of yours with REWARD_MONITOR_LOCAL_CACHE",
         ) from error
     with lock:
         told = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import secrets
 import sys
@@ -18,6 +17,7 @@ from .part import Part
 from .ports import HOST, answers, require_free
 
 DATABASE = "rewards"
+PASSWORDS = "passwords"  # in `home`: a file for each user, with the password alone
 _MEMORY_BYTES_MAX = 4_000_000_000
 _SECRET = 0o600
 
@@ -66,9 +66,10 @@ class EmbeddedClickHouse:
         require_free(self.tcp_port, "ClickHouse (native protocol)")
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.home.chmod(0o700)
-        if not (self.home / "credentials.json").exists():
-            made = {user: secrets.token_urlsafe(24) for user in ("writer", "reader")}
-            write_atomically(self.home / "credentials.json", json.dumps(made), _SECRET)
+        (self.home / PASSWORDS).mkdir(exist_ok=True, mode=0o700)
+        for user in ("writer", "reader"):
+            if not (file := self.home / PASSWORDS / user).exists():
+                write_atomically(file, secrets.token_urlsafe(24), _SECRET)
         credentials = read_credentials(self.home)
         config = {"http_port": self.http_port, "tcp_port": self.tcp_port, "memory_bytes": self._memory_bytes}
         users = {
@@ -116,7 +117,7 @@ class EmbeddedClickHouse:
 
 def read_credentials(home: Path) -> Credentials:
     """The passwords of a prepared data directory."""
-    return Credentials(**json.loads((home / "credentials.json").read_text(encoding="utf-8")))
+    return Credentials(*((home / PASSWORDS / user).read_text(encoding="utf-8") for user in ("writer", "reader")))
 
 
 def _machine_bytes() -> int:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from reward_schemas.errors import MonitorError
 
-class InfraError(Exception):
-    """Something about this machine or a directory keeps the embedded stack from working.
 
-    what: what happened; where: the file, address or part concerned; remedy: what the reader can do about it.
-    """
-
-    def __init__(self, what: str, *, where: str, remedy: str) -> None:
-        super().__init__(f"{what}\n  where: {where}\n  what to do: {remedy}")
-        self.what = what
-        self.where = where
-        self.remedy = remedy
+class InfraError(MonitorError):
+    """Something about this machine or a directory keeps the embedded stack from working."""
 
 
 class Unsupported(InfraError):

@@ -1,16 +1,12 @@
 """Fetch what the embedded stack runs on, once for all projects of a user: Kafka's jars, ClickHouse's library.
 
-    python -m reward_infra.fetch [--cache DIR]
-
 Everything comes through the packages' own clients (jgo, deno), which know their registries, and is checked against
 the locks committed in `data/`. A second fetch reads a few file sizes and fetches nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,9 +15,8 @@ from pathlib import Path
 from . import class_cache, jars, library
 from .cache import Verified, data_text, default_cache, pinned, sole_writer
 from .embedded_kafka import Programs
-from .errors import InfraError
 from .machine import java, require_supported
-from .progress import Progress, Silent, choose
+from .progress import Progress, Silent
 
 _JARS, _LIBRARY, _CLASSES = "Kafka", "ClickHouse library", "Java class cache"
 
@@ -41,14 +36,16 @@ class Installed:
         return Programs(java=self.java, jars=self.jars, class_cache=self.aot)
 
 
-def fetch(cache: Path | None = None, progress: Progress | None = None) -> Installed:
+def fetch(cache: Path | None = None, progress: Progress | None = None, maven_repo: str = "") -> Installed:
     """Return what is installed in `cache` (default: the user's), after fetching what is missing or damaged.
+
+    maven_repo: URL of a mirror of Maven Central, where only that can be reached.
 
     Safe when several processes do it at once: one fetches, the others wait for it. Unsupported on a machine that the
     stack does not run on; FetchFailed, with the file's name, if something could not be had.
     """
     require_supported()
-    fetching = _Fetching((cache or default_cache()).absolute(), progress or Silent())
+    fetching = _Fetching((cache or default_cache()).absolute(), progress or Silent(), maven_repo)
     if not fetching.complete():
         with sole_writer(fetching.cache, fetching.progress.note):
             fetching.run()
@@ -58,9 +55,10 @@ def fetch(cache: Path | None = None, progress: Progress | None = None) -> Instal
 class _Fetching:
     """One fetch: what is wanted, where it goes, and the steps. `run` is called by the cache's sole writer."""
 
-    def __init__(self, cache: Path, progress: Progress) -> None:
+    def __init__(self, cache: Path, progress: Progress, maven_repo: str) -> None:
         self.cache = cache
         self.progress = progress
+        self._maven_repo = maven_repo
         self._verified = Verified(cache)
         self._jar_pins = pinned("kafka-jars.lock")
         (self._library_pin,) = pinned("libchdb.lock")
@@ -107,6 +105,7 @@ class _Fetching:
             self._verified,
             report=lambda files, done: self.progress.update(_JARS, done, files),
             note=self.progress.note,
+            mirror=self._maven_repo,
         )
         self.progress.end(_JARS, came, time.monotonic() - began)
 
@@ -137,25 +136,3 @@ class _Fetching:
         if problem := class_cache.train(self.installed().kafka(), self.cache, self._aot):
             self.progress.note(f"Java's class cache was not made, so that Kafka starts a second later: {problem}")
         self.progress.end(_CLASSES, 0, time.monotonic() - began)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command: fetch, and say where it is and how long it took; 1 if it failed."""
-    parser = argparse.ArgumentParser(prog="python -m reward_infra.fetch", description=__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=None, help=f"directory to fetch into (default: {default_cache()})")
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
-    progress = choose()
-    try:
-        installed = fetch(options.cache, progress)
-    except InfraError as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        progress.close()
-    print(f"{installed.cache}: complete after {time.monotonic() - began:.2f} s")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,8 +18,6 @@ from pathlib import Path
 from .cache import Pinned, Verified, sha256_of, workplace
 from .errors import FetchFailed, InfraError
 
-# A mirror of Maven Central, for networks that have one.
-MIRROR = "REWARD_MONITOR_MAVEN_REPO"
 _WORKERS = 8
 _ATTEMPTS = 3
 _TIMEOUT_S = 60
@@ -54,15 +52,16 @@ def fetch(
     *,
     report: Callable[[int, int], None],
     note: Callable[[str], None],
+    mirror: str = "",
 ) -> int:
-    """Fetch jars into `directory`; return the bytes that came over the network.
+    """Fetch jars into `directory`, from a mirror of Maven Central if one is named; return the bytes that came over the network.
 
     report(files, bytes) is told what is done; note(text) of a file that was refused. FetchFailed names the first jar
     that could not be had.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with workplace(directory.parent, "jars") as place:
-        downloads = _Downloads(place, report, note)
+        downloads = _Downloads(place, report, note, mirror)
 
         def one(pin: Pinned) -> None:
             path = directory / file_name(pin)
@@ -83,13 +82,12 @@ def fetch(
 class _Downloads:
     """jgo in a private directory, several files at once."""
 
-    def __init__(self, place: Path, report: Callable[[int, int], None], note: Callable[[str], None]) -> None:
+    def __init__(self, place: Path, report: Callable[[int, int], None], note: Callable[[str], None], mirror: str) -> None:
         try:
             from jgo.maven import MavenContext, PythonResolver
         except ImportError as error:
             remedy = "pip install 'reward-monitor[local]' into this Python environment"
             raise InfraError("The Maven client is not installed.", where=f"package jgo: {error}", remedy=remedy) from error
-        mirror = os.environ.get(MIRROR)
         self._context = MavenContext(
             resolver=PythonResolver(progress_callback=self._streaming),
             repo_cache=place,
@@ -127,7 +125,7 @@ class _Downloads:
         raise FetchFailed(
             f"The jar {pin.coordinate} could not be fetched in {_ATTEMPTS} attempts: {problem}",
             where="its Maven repository",
-            remedy=f"check the network and HTTPS_PROXY; where only a mirror can be reached, set {MIRROR} to its URL",
+            remedy="check the network and HTTPS_PROXY; where only a mirror can be reached, set REWARD_MONITOR_LOCAL_MAVEN_REPO",
         )
 
     def finished(self) -> None:

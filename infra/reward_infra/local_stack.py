@@ -7,6 +7,9 @@
 A data directory:
 
     lock            held by the process whose stack it is
+    state.json      what the parts do, for other processes
+    format          the version of this layout
+    settings.yaml   where Kafka and ClickHouse are, as settings for jobs and commands
     ports.json      the ports of the last start, taken again if they are free
     kafka/          the broker's configuration and log
     clickhouse/     the server's configuration, passwords (0600) and tables
@@ -15,32 +18,44 @@ A data directory:
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from . import ports
-from .embedded_clickhouse import ClickHouseAddress, EmbeddedClickHouse, read_credentials
+from reward_schemas.topics import source_partitions
+
+from . import data_dir as directory
+from . import ports, preflight
+from .cache import write_atomically
+from .embedded_clickhouse import PASSWORDS, ClickHouseAddress, EmbeddedClickHouse, read_credentials
 from .embedded_kafka import EmbeddedKafka
-from .errors import Held, InfraError
+from .errors import InfraError
 from .fetch import Installed, fetch
 from .part import Part, PartState
 from .ports import HOST, Ports
-from .progress import Progress
+from .state_file import StateFile
 from .supervisor import Supervisor
 
 KAFKA, CLICKHOUSE = "kafka", "clickhouse"
 _PREFERRED_PORTS = {"kafka": 29092, "kafka_controller": 29093, "clickhouse_http": 28123, "clickhouse_tcp": 29000}
 _LAST_PARTS_DIE_S = 5.0
-
-
-def default_data_dir() -> Path:
-    """$REWARD_MONITOR_DIR, else .reward-monitor in the current directory."""
-    return Path(os.environ.get("REWARD_MONITOR_DIR") or ".reward-monitor").expanduser().absolute()
+DEFAULT_DIR = Path(".reward-monitor")
+SETTINGS_FILE = "settings.yaml"
+_SETTINGS = """\
+# Written at each start of the stack in this directory; for `reward-monitor --config` and REWARD_MONITOR_CONFIG.
+kafka:
+  brokers: "{host}:{kafka}"
+clickhouse:
+  host: "{host}"
+  http_port: {clickhouse_http}
+  writer_password_file: {writer}
+  reader_password_file: {reader}
+topics:
+  partitions: {partitions}
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Addresses:
 
 def addresses(data_dir: Path | None = None) -> Addresses:
     """Where the stack of a data directory is, or was when it last ran; InfraError if it never did."""
-    data_dir = data_dir or default_data_dir()
+    data_dir = data_dir or DEFAULT_DIR
     chosen = ports.read(data_dir / "ports.json")
     try:
         credentials = read_credentials(data_dir / CLICKHOUSE)
@@ -72,7 +87,7 @@ def addresses(data_dir: Path | None = None) -> Addresses:
 class LocalStack:
     """The stack of one data directory. Nothing happens before `start`; a stopped stack may be started again.
 
-    installed: what `fetch` returned; by default start() fetches into `cache`, telling `progress`.
+    installed: what `fetch` returned; by default start() calls `programs`.
     """
 
     def __init__(
@@ -80,17 +95,17 @@ class LocalStack:
         data_dir: Path | None = None,
         *,
         installed: Installed | None = None,
-        cache: Path | None = None,
-        progress: Progress | None = None,
+        programs: Callable[[], Installed] = fetch,
         on_change: Callable[[PartState], None] | None = None,
     ) -> None:
-        self.data_dir = (data_dir or default_data_dir()).absolute()
+        self.data_dir = (data_dir or DEFAULT_DIR).absolute()
         self.log_dir = self.data_dir / "logs"
         self._installed = installed
-        self._cache = cache
-        self._progress = progress
+        self._programs = programs
         self._on_change = on_change
-        self._lock: IO[str] | None = None
+        self._hold: directory.Hold | None = None
+        self._state: StateFile | None = None
+        self.notes: list[str] = []  # what a user should know of this start
         self._ports: Ports | None = None
         self._supervisor: Supervisor | None = None
 
@@ -103,15 +118,20 @@ class LocalStack:
     def start(self) -> None:
         """Start both and return when they serve: about a second, and longer at the first start of a directory.
 
-        Held if another process has the directory; Unsupported, FetchFailed, PortTaken, PartFailed as their names say.
+        Held if another process has the directory; Unsupported, FetchFailed, PortTaken, PartFailed as their names say;
+        InfraError for what would hurt later (see `preflight`).
         Whatever was started is stopped before an error leaves.
         """
         if self._supervisor:
             return
-        self._installed = self._installed or fetch(self._cache, self._progress)
+        self._hold = directory.hold(self.data_dir)
         try:
-            self._hold_directory()
-            self._supervisor = Supervisor(self.parts(), self.log_dir, on_change=self._on_change)
+            preflight.check(self.data_dir)
+            self._installed = self._installed or self._programs()
+            self._state = StateFile(self.data_dir, os.getpid(), time.time())
+            if not self._hold.in_order:
+                self._await_last_parts()
+            self._supervisor = Supervisor(self.parts(), self.log_dir, on_change=self._changed)
             self._supervisor.start()
         except BaseException:
             self.stop()
@@ -119,16 +139,23 @@ class LocalStack:
 
     def parts(self) -> tuple[Part, ...]:
         """Kafka and ClickHouse, ready to be started: ports chosen, configuration written. The directory is held."""
-        if self._lock is None or self._installed is None:
+        if self._hold is None or self._installed is None:
             raise RuntimeError("parts() belongs to start(), which fetches and holds the directory first")
+        before = ports.read(self.data_dir / "ports.json")
         self._ports = Ports(self.data_dir / "ports.json", self._installed.cache / "ports")
         chosen = self._ports.choose(_PREFERRED_PORTS)
+        self.notes = [
+            f"another program has port {before[name]}: {name} listens on {port} from now on"
+            for name, port in chosen.items()
+            if before.get(name, port) != port
+        ]
         kafka = EmbeddedKafka(self._installed.kafka(), self.data_dir / KAFKA, chosen["kafka"], chosen["kafka_controller"])
         clickhouse = EmbeddedClickHouse(
             self._installed.library, self.data_dir / CLICKHOUSE, chosen["clickhouse_http"], chosen["clickhouse_tcp"]
         )
         kafka.prepare()
         clickhouse.prepare()
+        write_atomically(self.settings_file, self._settings(chosen))
         return kafka.part(), clickhouse.part()
 
     def add(self, part: Part) -> None:
@@ -143,10 +170,9 @@ class LocalStack:
         if self._ports:
             self._ports.release()
             self._ports = None
-        if self._lock:
-            self._lock.truncate(0)  # an empty lock file says that the last end was in order
-            self._lock.close()
-            self._lock = None
+        if self._hold:
+            self._hold.release()
+            self._hold = None
 
     @property
     def supervisor(self) -> Supervisor:
@@ -163,6 +189,21 @@ class LocalStack:
         return self._installed
 
     @property
+    def settings_file(self) -> Path:
+        """Where Kafka and ClickHouse are, for jobs and commands; written at each start."""
+        return self.data_dir / SETTINGS_FILE
+
+    def _settings(self, chosen: Mapping[str, int]) -> str:
+        passwords = self.data_dir / CLICKHOUSE / PASSWORDS
+        return _SETTINGS.format(
+            host=HOST,
+            writer=json.dumps(str(passwords / "writer")),
+            reader=json.dumps(str(passwords / "reader")),
+            partitions=source_partitions("embedded"),
+            **chosen,
+        )
+
+    @property
     def brokers(self) -> str:
         """Kafka's bootstrap servers, "127.0.0.1:port"."""
         return addresses(self.data_dir).brokers
@@ -172,27 +213,11 @@ class LocalStack:
         """ClickHouse's host, ports and passwords."""
         return addresses(self.data_dir).clickhouse
 
-    def _hold_directory(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (self.data_dir / "lock").open("a+")
-        lock.seek(0)
-        holder = lock.read().strip()
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise Held(
-                f"A stack runs in this data directory already, held by process {holder or '?'}.",
-                pid=int(holder) if holder.isdigit() else None,
-                where=str(self.data_dir),
-                remedy="use that one, stop it, or name another directory (REWARD_MONITOR_DIR)",
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
-        if holder:
-            self._await_last_parts()
+    def _changed(self, state: PartState) -> None:
+        if self._state:
+            self._state.note(state)
+        if self._on_change:
+            self._on_change(state)
 
     def _await_last_parts(self) -> None:
         """After a supervisor that was killed: its parts are dying, and hold the remembered ports a moment longer."""

@@ -58,12 +58,14 @@ class PartState:
 
 @dataclass(frozen=True)
 class Restart:
-    """An end that nobody asked for: when (Unix time), how, after how long, and the last lines of the part's log."""
+    """An end that nobody asked for: when (Unix time), how, after how long, the pause before the next start, and the last
+    lines of the part's log."""
 
     part: str
     at_s: float
     exit_code: int
     ran_s: float
+    pause_s: float
     log_tail: str
 
 

@@ -12,14 +12,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from reward_jobs.settings import Settings
 from reward_producers.kafka import admin
-from reward_schemas.topics import catalogue, source_partitions
-from reward_store.client import ClickHouse, Client
+from reward_schemas.settings import FILE_VARIABLE, PREFIX, load, variables
+from reward_schemas.topics import catalogue
+from reward_store.client import Client
 from reward_store.migrate import migrate
 
-from .embedded_clickhouse import DATABASE
-from .fetch import Installed
+from .fetch import Installed, fetch
 from .local_stack import CLICKHOUSE, KAFKA, LocalStack
 from .part import Part, PartState
 from .progress import Progress
@@ -27,6 +30,7 @@ from .supervisor import Supervisor
 from .topics import ensure
 
 AGGREGATE, LAND = "aggregate", "land"
+JOBS = (AGGREGATE, LAND)
 
 
 def _owns(status: Path) -> bool:
@@ -39,17 +43,28 @@ def _owns(status: Path) -> bool:
 
 
 class Pipeline:
-    """Everything between a trainer's call and a row, on this machine. Nothing happens before `start`."""
+    """Everything between a trainer's call and a row, on this machine. Nothing happens before `start`.
+
+    settings: where Kafka and ClickHouse are, and what the jobs of a cluster get, is not taken from them.
+    """
 
     def __init__(
         self,
         data_dir: Path | None = None,
         *,
+        settings: Settings = Settings(),
         installed: Installed | None = None,
         progress: Progress | None = None,
         on_change: Callable[[PartState], None] | None = None,
     ) -> None:
-        self.stack = LocalStack(data_dir, installed=installed, progress=progress, on_change=on_change)
+        local = settings.local
+        self._settings = settings
+        self.stack = LocalStack(
+            data_dir or local.dir,
+            installed=installed,
+            programs=lambda: fetch(local.cache, progress, local.maven_repo),
+            on_change=on_change,
+        )
 
     def __enter__(self) -> Pipeline:
         return self
@@ -61,9 +76,9 @@ class Pipeline:
         """Starts all parts; returns when the stores serve and the jobs run. What was started is stopped before an error leaves."""
         self.stack.start()
         try:
-            ensure(admin(self.brokers), catalogue(source_partitions("embedded")), self.brokers)
-            writer = self._client("writer")
-            migrate(writer)
+            ensure(admin(self.brokers), catalogue(self._stores().topics.partitions), self.brokers)
+            writer = self.writer()
+            migrate(writer, retention=self._settings.retention)
             writer.close()
             self.stack.add(self.aggregate())
             self.stack.add(self.land())
@@ -86,27 +101,27 @@ class Pipeline:
 
     def reader(self) -> Client:
         """A ClickHouse client of the people's read-only user."""
-        return self._client("reader", DATABASE)
+        return self._stores().clickhouse.as_reader().connect()
 
     def writer(self) -> Client:
         """A ClickHouse client of the jobs' user."""
-        return self._client("writer")
+        return self._stores().clickhouse.as_writer().connect()
 
-    def aggregate(self, name: str = AGGREGATE, *arguments: str) -> Part:
-        """A worker that folds events; several share the partitions."""
+    def aggregate(self, name: str = AGGREGATE, **jobs: Any) -> Part:
+        """A worker that folds events; several share the partitions. jobs: settings of the section that differ."""
         home = self.stack.data_dir / name
-        argv = (sys.executable, "-m", "reward_jobs.aggregate", "--brokers", self.brokers, "--data-dir", str(home), *arguments)
-        return Part(name, argv, ready=lambda: _owns(home / "owned.json"), after=(KAFKA,))
+        return self._job("aggregate", name, (KAFKA,), {"data_dir": home, **jobs}, ready=lambda: _owns(home / "owned.json"))
 
-    def land(self, name: str = LAND, *arguments: str) -> Part:
+    def land(self, name: str = LAND, **jobs: Any) -> Part:
         """The lander."""
-        address = self.stack.clickhouse
-        argv: tuple[str, ...] = (sys.executable, "-m", "reward_jobs.land", "--brokers", self.brokers, "--instance", name)
-        argv += ("--clickhouse-host", address.host, "--clickhouse-port", str(address.http_port))
-        credentials = self.stack.data_dir / CLICKHOUSE / "credentials.json"
-        return Part(name, (*argv, "--credentials", str(credentials), *arguments), after=(KAFKA, CLICKHOUSE))
+        return self._job("land", name, (KAFKA, CLICKHOUSE), {"instance": name, **jobs})
 
-    def _client(self, user: str, database: str = "") -> Client:
-        address = self.stack.clickhouse
-        password = getattr(address.credentials, user)
-        return ClickHouse(address.host, address.http_port, user, password, database=database).connect()
+    def _job(self, module: str, name: str, after: tuple[str, ...], jobs: dict[str, Any], **more: Any) -> Part:
+        # Of the user's own variables none: they may be of a cluster.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        environment[FILE_VARIABLE] = str(self.stack.settings_file)
+        environment |= variables("jobs", msgspec.structs.replace(self._settings.jobs, **jobs))
+        return Part(name, (sys.executable, "-m", f"reward_jobs.{module}"), env=environment, after=after, **more)
+
+    def _stores(self) -> Settings:
+        return load(Settings, {}, self.stack.settings_file).value

@@ -171,10 +171,11 @@ class Runner:
             return None
         if was == "up" and now - self._ready >= STEADY_S:
             self._backoff_s = BACKOFF_FIRST_S
-        self.status, self._deadline = "backoff", now + self._backoff_s
-        self._backoff_s = min(self._backoff_s * 2, BACKOFF_LAST_S)
+        pause_s = self._backoff_s
+        self.status, self._deadline = "backoff", now + pause_s
+        self._backoff_s = min(pause_s * 2, BACKOFF_LAST_S)
         self._restarts += 1
-        return Restart(self.part.name, time.time(), code, now - self._started, tail)
+        return Restart(self.part.name, time.time(), code, now - self._started, pause_s, tail)
 
 
 def _how(code: int) -> str:

@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from reward_producers.kafka import AdminClient, ConfigResource, KafkaError, KafkaException, NewTopic
+from reward_producers.kafka import (
+    EARLIEST,
+    LATEST,
+    AdminClient,
+    ConfigResource,
+    KafkaError,
+    KafkaException,
+    NewTopic,
+    TopicPartition,
+)
 from reward_schemas.topics import Topic
 
 from .errors import InfraError
@@ -47,6 +56,48 @@ class WrongTopics(InfraError):
             remedy="run the command named below each difference, then start again",
         )
         self.differences = tuple(differences)
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic of the catalogue as the cluster has it. partitions: None where there is none; retention_ms: -1 for ever."""
+
+    topic: Topic
+    partitions: int | None
+    records: int = 0
+    retention_ms: int | None = None
+    differences: tuple[Difference, ...] = ()
+
+
+def look(admin: AdminClient, topics: Sequence[Topic], brokers: str) -> list[TopicState]:
+    """How each topic is; changes nothing. InfraError if the cluster does not answer."""
+    there = _partitions(admin, brokers)
+    known = [topic for topic in topics if there.get(topic.name)]
+    settings = _settings(admin, [topic.name for topic in known], brokers)
+    wrong = differences(known, there, settings, brokers)
+    found = []
+    for topic in topics:
+        if topic not in known:
+            found.append(TopicState(topic, None))
+            continue
+        records = sum(end - start for start, end in offsets(admin, topic.name, brokers).values())
+        kept = settings[topic.name].get("retention.ms")
+        mine = tuple(difference for difference in wrong if difference.topic == topic.name)
+        found.append(TopicState(topic, there[topic.name], records, int(kept) if kept else None, mine))
+    return found
+
+
+def offsets(admin: AdminClient, topic: str, brokers: str) -> dict[int, tuple[int, int]]:
+    """By partition, the offsets of its log: [start, end). InfraError if the cluster does not answer or has no such topic."""
+    found = _ask(f"The topic {topic}", brokers, lambda: admin.list_topics(topic, timeout=_TIMEOUT_S)).topics[topic]
+    if found.error is not None:
+        raise _refused(f"The topic {topic} could not be read", KafkaException(found.error), brokers)
+    places = [TopicPartition(topic, partition) for partition in found.partitions]
+    edges = []
+    for spec in (EARLIEST, LATEST):
+        answers = admin.list_offsets(dict.fromkeys(places, spec), request_timeout=_TIMEOUT_S)
+        edges.append({p.partition: _ask(f"The offsets of {topic}", brokers, a.result).offset for p, a in answers.items()})
+    return {partition: (edges[0][partition], edges[1][partition]) for partition in found.partitions}
 
 
 def ensure(

@@ -20,8 +20,9 @@ import msgspec
 from reward_schemas.events import RANK_MAX, Event, Identity, RewardFunction, RunEvent, RunState
 from reward_schemas.parse import Refused, check_name, check_run_event
 
-from reward_producers import columns
+from reward_producers import columns, kafka_settings
 from reward_producers.columns import Functions, Vector
+from reward_producers.kafka_settings import Kafka
 from reward_producers.sender import Counts, Sender
 
 log = logging.getLogger("reward_monitor")
@@ -55,7 +56,8 @@ def start_run(
     """Starts reporting a run to Kafka; every rank of the run calls it, with the same run id.
 
     functions: names to weights, or `RewardFunction`s. What isn't given comes from the environment:
-    REWARD_MONITOR_BROKERS, REWARD_MONITOR_RUN_ID, REWARD_MONITOR_ATTEMPT, and RANK and WORLD_SIZE of the launcher.
+    REWARD_MONITOR_KAFKA_BROKERS and the other settings of Kafka, REWARD_MONITOR_RUN_ID, REWARD_MONITOR_ATTEMPT, and RANK
+    and WORLD_SIZE of the launcher.
     strict: raise `RewardInputError` for a call that doesn't fit, instead of counting it and warning once.
     Raises ValueError where no run can be started: no brokers, no common run id, unusable functions.
     """
@@ -66,9 +68,9 @@ def start_run(
         raise ValueError(f"rank {rank} of {world_size}: pass rank=... and world_size=..., or set RANK and WORLD_SIZE")
     if not 0 <= attempt < 2**32:
         raise ValueError(f"attempt {attempt}: pass attempt=... or set REWARD_MONITOR_ATTEMPT, 1 for the run's first start")
-    brokers = brokers or os.environ.get("REWARD_MONITOR_BROKERS")
-    if not brokers:
-        raise ValueError("no brokers: pass brokers='host:port' or set REWARD_MONITOR_BROKERS")
+    kafka = kafka_settings.of_environment(os.environ, brokers)
+    if kafka is None:
+        raise ValueError("no brokers: pass brokers='host:port' or set REWARD_MONITOR_KAFKA_BROKERS")
     run_id = run_id or os.environ.get("REWARD_MONITOR_RUN_ID")
     if not run_id:
         if world_size > 1:
@@ -90,7 +92,7 @@ def start_run(
     except Refused as refused:
         raise RewardInputError(refused) from None
     identity = Identity(run_id, attempt, rank, secrets.randbits(64), 0)
-    reporter = Reporter(identity, table, world_size, brokers, strict, queue_bytes_max)
+    reporter = Reporter(identity, table, world_size, kafka, strict, queue_bytes_max)
     reporter.put(started)
     return reporter
 
@@ -110,7 +112,7 @@ class Reporter:
         identity: Identity,
         functions: tuple[RewardFunction, ...],
         senders: int,
-        brokers: str,
+        kafka: Kafka,
         strict: bool,
         queue_bytes_max: int,
     ) -> None:
@@ -119,7 +121,7 @@ class Reporter:
         self._seq = -1
         self._warned: set[str] = set()
         self._finished = threading.Lock()
-        self._sender = Sender(brokers, self._event, queue_bytes_max)
+        self._sender = Sender(kafka, self._event, queue_bytes_max)
 
     @property
     def counts(self) -> Counts:

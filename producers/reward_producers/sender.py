@@ -13,6 +13,7 @@ from reward_schemas.events import Event, RunEvent, RunState, SenderReport
 from reward_schemas.topics import EVENTS
 
 from reward_producers.kafka import KafkaError, KafkaException, Message, producer
+from reward_producers.kafka_settings import Kafka
 
 log = logging.getLogger("reward_monitor")
 
@@ -41,7 +42,7 @@ class Counts:
 class Sender:
     """Sends events of one (run, rank, session) in their order; at most `queue_bytes_max` wait here, and as many in librdkafka."""
 
-    def __init__(self, brokers: str, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
+    def __init__(self, kafka: Kafka, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
         self.counts = Counts()
         self._event_of = event_of  # numbers a body and stamps it with the time
         self._queue_bytes_max = queue_bytes_max
@@ -52,7 +53,7 @@ class Sender:
         self._closing = False
         # librdkafka keeps what is not delivered yet, by default up to 1 GiB.
         kafka_bytes_max = max(queue_bytes_max, _KAFKA_QUEUE_BYTES_MIN)
-        self._producer = producer(brokers, queue_buffering_max_kbytes=kafka_bytes_max // 1024)
+        self._producer = producer(kafka, queue_buffering_max_kbytes=kafka_bytes_max // 1024)
         self._thread = threading.Thread(target=self._run, name="reward-monitor-sender", daemon=True)
         self._thread.start()
 

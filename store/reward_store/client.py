@@ -6,7 +6,6 @@ client.query("SELECT step, mean FROM rewards.steps WHERE run_id = {run:String} O
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -27,17 +26,19 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # and a war
 # ClickHouse's codes for "not now": time-outs, too many queries or parts, memory, disk, read-only or lost replicas.
 _NOT_NOW = {3, 74, 75, 159, 201, 202, 203, 209, 210, 236, 241, 242, 243, 252, 279, 285, 286, 319, 394, 425, 439, 473, 999}
 _REMEDIES = {
-    60: "create the tables: python -m reward_store.migrate",
-    81: "create the databases: python -m reward_store.migrate",
-    16: "the schema is older than this version: python -m reward_store.migrate",
+    60: "check the name; if it is one of ours, the schema is not there yet: `reward-monitor migrate`",
+    81: "check the name; if it is one of ours, the schema is not there yet: `reward-monitor migrate`",
+    16: "the schema is older than this version: `reward-monitor migrate`",
     192: "no such user: check the user's name in users.xml",
     497: "grant it to the user in users.xml, or use the other user",
-    516: "wrong user or password: check the credentials file against users.xml",
+    516: "wrong user or password: check the password file against users.xml",
 }
 _INSERT = {
     "async_insert": 0,  # 1 by default in new servers: an acknowledged insert would not yet be a stored one
     "max_partitions_per_insert_block": 0,  # a spool that is sent late may carry runs of many months
 }
+# What the driver and the server put around a message.
+_FRAME = re.compile(r"^.*?DB::Exception: |\.? \(version [\d.]+[^)]*\).*$|\.? \(for url .*$| FORMAT Arrow\b")
 T = TypeVar("T")
 
 
@@ -46,7 +47,8 @@ class ClickHouse:
     """Where a ClickHouse is, who we are there, and the names of the two databases.
 
     tables: the lander's database; views: people's. timeout_s: the longest wait for an answer.
-    compression: of inserts, "lz4", "zstd" or "" (the best on the same machine).
+    secure: HTTPS, by the authorities of `ca_file` or else the system's. compression: of inserts, "lz4", "zstd" or "" (the
+    best on the same machine).
     """
 
     host: str
@@ -54,6 +56,7 @@ class ClickHouse:
     user: str
     password: str = field(repr=False)
     secure: bool = False
+    ca_file: Path | None = None
     tables: str = "rewards_tables"
     views: str = "rewards"
     database: str = ""
@@ -67,19 +70,6 @@ class ClickHouse:
     def connect(self) -> Client:
         """A client that has had an answer from the server; Unavailable or Rejected where it got none."""
         return Client(self)
-
-
-def credentials(path: Path, user: str) -> str:
-    """The password of a user in a credentials file, `{"writer": "...", "reader": "..."}`; StoreError where it isn't there."""
-    try:
-        password: str = json.loads(path.read_text(encoding="utf-8"))[user]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"The credentials file has no password of {user!r}: {type(error).__name__}: {error}.",
-            where=str(path),
-            remedy='name a JSON file {"writer": "...", "reader": "..."} that this user may read',
-        ) from None
-    return password
 
 
 class Client:
@@ -96,6 +86,7 @@ class Client:
                 password=settings.password,
                 database=settings.database or None,
                 interface="https" if settings.secure else "http",
+                ca_cert=str(settings.ca_file) if settings.ca_file else None,
                 compress=settings.compression or False,
                 connect_timeout=5,
                 send_receive_timeout=int(settings.timeout_s),
@@ -149,6 +140,9 @@ def _sorted(error: Exception, doing: str, where: str) -> StoreError:
     text = " ".join(str(error).split())
     found = re.search(r"Code: (\d+)", text)
     code = getattr(error, "code", None) or (int(found[1]) if found else 0)
+    if refused := re.search(r"\[Errno -?\d+\] [^\"')]+", text):
+        text = refused[0]
+    text = _FRAME.sub("", text)
     local = isinstance(error, ProgrammingError | DataError | NotSupportedError)
     if code in _NOT_NOW or (not code and not local):
         return Unavailable(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from reward_schemas.errors import MonitorError
 
-class StoreError(Exception):
-    """Base of them. what: the event in one sentence; where: server, table or file; remedy: what the reader can do."""
 
-    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        super().__init__(" ".join(part for part in (what, where and f"({where})", remedy and f"-> {remedy}") if part))
-        self.what, self.where, self.remedy = what, where, remedy
+class StoreError(MonitorError):
+    """Base of them."""
 
 
 class Unavailable(StoreError):

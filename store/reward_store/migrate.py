@@ -1,7 +1,5 @@
 """Brings the database to this version's schema.
 
-    python -m reward_store.migrate --clickhouse-host H --clickhouse-port P --credentials FILE [--raw-days 30]
-
 Numbered files of plain SQL in `migrations/` are applied once, in order, and recorded in `schema_migrations`. What comes
 from the catalogues follows each time: missing columns of sums, retention, and the views of `views/`, created anew. Every
 statement is idempotent, so two migrations at once, or one that was killed, do no harm.
@@ -9,16 +7,14 @@ statement is idempotent, so two migrations at once, or one that was killed, do n
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 from dataclasses import dataclass
 from importlib.resources import files
 
-from reward_store.arguments import add_arguments, clickhouse
 from reward_store.catalogue import placeholders, sum_columns
 from reward_store.client import Client
-from reward_store.errors import SchemaMismatch, StoreError
+from reward_store.errors import SchemaMismatch
+from reward_store.settings import Retention
 
 _APPLIED = "schema_migrations"
 
@@ -42,22 +38,6 @@ class Engines:
 
     replacing: str = "ReplacingMergeTree"
     on_cluster: str = ""
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long raw rows (rewards, dead letters) and the log (event_log, ingest_audit) stay, in days; None: for ever."""
-
-    raw_days: int | None = 30
-    log_days: int | None = 30
-
-    def tables(self) -> dict[str, int | None]:
-        return {
-            "rollouts": self.raw_days,
-            "dead_letter_rows": self.raw_days,
-            "event_log": self.log_days,
-            "ingest_audit": self.log_days,
-        }
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -115,7 +95,7 @@ def check(client: Client, known: tuple[Migration, ...] | None = None) -> None:
         )
 
 
-_RUN_IT = "python -m reward_store.migrate"
+_RUN_IT = "run `reward-monitor migrate`"
 _SCHEMA_MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS {tables}.schema_migrations {on_cluster}
 (version UInt32, name String, sha256 String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -174,29 +154,7 @@ def _set_retention(client: Client, names: dict[str, str], retention: Retention) 
     for table, days in retention.tables().items():
         alter = f"ALTER TABLE {names['tables']}.{table} {names['on_cluster']}"
         ttl = f"TTL toDateTime(append_time) + toIntervalDay({days})"
-        if days is None and " TTL " in engines[table]:
+        if not days and " TTL " in engines[table]:
             client.command(f"{alter} REMOVE TTL")
-        elif days is not None and ttl not in engines[table]:  # only a change: it rewrites what is stored
+        elif days and ttl not in engines[table]:  # only a change: it rewrites what is stored
             client.command(f"{alter} MODIFY {ttl}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Migrates; the exit code is 0, or 1 with the error on stderr."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reward_store.migrate", description="Brings ClickHouse to this version's schema."
-    )
-    add_arguments(parser)
-    parser.add_argument("--raw-days", type=int, default=30, help="how long raw rewards stay; 0: for ever")
-    parser.add_argument("--log-days", type=int, default=30, help="how long event_log stays; 0: for ever")
-    given = parser.parse_args(arguments)
-    try:
-        done = migrate(clickhouse(given).connect(), retention=Retention(given.raw_days or None, given.log_days or None))
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("applied " + ", ".join(f"{m.version:04}_{m.name}" for m in done) if done else "nothing to apply; views are up to date")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """The worker: decode, place, add, judge, emit. A Faust agent over fetched chunks of the events topic.
 
-    python -m reward_jobs.aggregate --brokers HOST:PORT [--data-dir DIR]
+    python -m reward_jobs.aggregate [--config FILE]
 
 The state of a partition is the pure fold of its prefix. At assignment it comes from the newest valid snapshot and goes on
 at the offset after it, never at the committed one; committed offsets only show the lag. So it doesn't matter when the
@@ -9,12 +9,10 @@ process dies: its successor folds the same records again and emits the same resu
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,22 +22,22 @@ from reward_engine.fold import Record, fold
 from reward_engine.snapshot import encode, joined
 from reward_engine.state import Partition
 from reward_producers.kafka import producer
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.encode import encode_control
 from reward_schemas.events import Tick
 from reward_schemas.parse import parse
 from reward_schemas.topics import EVENTS
 
-from reward_jobs import snapshots
+from reward_jobs import groups, snapshots
 from reward_jobs.assign import Refused, resume
-from reward_jobs.chunks import EXIT_CONFIGURATION, EXIT_FATAL, ChunkApp, chunk_app, leave, run, source_topic
+from reward_jobs.chunks import EXIT_FATAL, ChunkApp, chunk_app, leave, run, source_topic
 from reward_jobs.log_facts import log_facts
 from reward_jobs.results import ResultsWriter
+from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.aggregate")
 
-GROUP = "reward-monitor.aggregate"
 STATUS_FILE = "owned.json"  # in the data directory: who owns which partitions, from which offset
-SNAPSHOT_S = 30.0
 _BACKLOG_MAX = 50_000  # results that wait for the broker
 _SLICE_S = 0.02  # how long the fold may hold the loop, which also answers heartbeats
 
@@ -55,11 +53,11 @@ class Owned:
 class Worker:
     """What the agent does with chunks, apart from Faust."""
 
-    def __init__(self, brokers: str, data_dir: Path, snapshot_s: float = SNAPSHOT_S) -> None:
+    def __init__(self, kafka: Kafka, data_dir: Path, snapshot_s: float) -> None:
         self.owned: dict[int, Owned] = {}
-        self._brokers, self._status, self._snapshot_s = brokers, data_dir / STATUS_FILE, snapshot_s
-        self._results = ResultsWriter(brokers)
-        self._log = producer(brokers, linger_ms=5, message_timeout_ms=0)  # snapshots and ticks
+        self._kafka, self._status, self._snapshot_s = kafka, data_dir / STATUS_FILE, snapshot_s
+        self._results = ResultsWriter(kafka)
+        self._log = producer(kafka, linger_ms=5, message_timeout_ms=0)  # snapshots and ticks
         self._busy = asyncio.Lock()  # folding, or encoding a state: never both
 
     async def assign(self, partitions: set[int]) -> dict[int, int]:
@@ -83,9 +81,9 @@ class Worker:
     def _load(self, partitions: set[int]) -> dict[int, Owned]:
         if not partitions:
             return {}
-        reader = snapshots.reader(self._brokers)
+        reader = snapshots.reader(self._kafka)
         try:
-            facts = log_facts(self._brokers, reader, partitions)
+            facts = log_facts(self._kafka, reader, partitions)
             found = snapshots.read(reader, partitions)
         finally:
             reader.close()
@@ -155,10 +153,10 @@ class Worker:
                     await self._store(owned)
 
 
-def app(brokers: str, data_dir: Path, snapshot_s: float = SNAPSHOT_S) -> ChunkApp:
+def app(settings: Settings) -> ChunkApp:
     """The Faust app of a worker."""
-    worker = Worker(brokers, data_dir, snapshot_s)
-    app = chunk_app(GROUP, brokers, EVENTS, data_dir, worker.assign)
+    worker = Worker(settings.kafka, settings.jobs.data_dir, settings.jobs.snapshot_s)
+    app = chunk_app(groups.AGGREGATE, settings.kafka, EVENTS, settings.jobs.data_dir, worker.assign)
 
     @app.agent(source_topic(app), concurrency=1)
     async def aggregate(stream: Any) -> None:
@@ -181,12 +179,8 @@ def app(brokers: str, data_dir: Path, snapshot_s: float = SNAPSHOT_S) -> ChunkAp
 
 def main() -> None:
     """Runs a worker until SIGTERM."""
-    arguments = argparse.ArgumentParser(prog="reward_jobs.aggregate", description="Folds reward events into results.")
-    arguments.add_argument("--brokers", required=True, help="Kafka, as host:port,host:port")
-    arguments.add_argument("--data-dir", type=Path, default=Path(tempfile.gettempdir()) / "reward-monitor-aggregate")
-    arguments.add_argument("--snapshot-seconds", type=float, default=SNAPSHOT_S)
-    given = arguments.parse_args()
-    run(lambda: app(given.brokers, given.data_dir, given.snapshot_seconds))
+    settings = of_process("reward_jobs.aggregate", "Folds reward events into results.")
+    run(lambda: app(settings))
 
 
 if __name__ == "__main__":

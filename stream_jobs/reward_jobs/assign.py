@@ -81,6 +81,6 @@ def _newest_valid(partition: int, candidates: list[Candidate]) -> Partition | No
 
 
 _REMEDY = (
-    "If that was meant, start the fold afresh with `python -m reward_jobs.reset --brokers ...`; rows that have landed stay, "
+    "If that was meant, start the fold afresh with `reward-monitor topics --reset`; rows that have landed stay, "
     "and rows of the new topic replace those of the same keys."
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ import faust  # noqa: E402
 from faust.serializers import codecs  # noqa: E402
 from faust.transport.drivers import aiokafka as driver  # noqa: E402
 from faust.types import TP  # noqa: E402
+from reward_producers.kafka_settings import Kafka  # noqa: E402
+from reward_schemas.settings import secret  # noqa: E402
 
 from reward_jobs import logs  # noqa: E402
 
 Assign = Callable[[set[int]], Awaitable[dict[int, int]]]
 
-EXIT_CONFIGURATION = 78  # what a restart doesn't mend
 EXIT_FATAL = 70
 
 _FETCH_BYTES = 4 * 1024 * 1024
@@ -88,11 +90,12 @@ class ChunkApp(faust.App):
     assign: Assign
 
 
-def chunk_app(name: str, brokers: str, source: str, datadir: Path, assign: Assign) -> ChunkApp:
+def chunk_app(name: str, kafka: Kafka, source: str, datadir: Path, assign: Assign) -> ChunkApp:
     """The app, quiet and without Tables, web server or leader topic: its state is the snapshots' business."""
     app = ChunkApp(
         name,
-        broker=";".join(f"kafka://{broker}" for broker in brokers.split(",")),
+        broker=";".join(f"kafka://{broker}" for broker in kafka.brokers.split(",")),
+        broker_credentials=_credentials(kafka),
         store="memory://",
         key_serializer="raw",
         value_serializer="raw",
@@ -120,6 +123,24 @@ def chunk_app(name: str, brokers: str, source: str, datadir: Path, assign: Assig
     app.transport = _Transport(app.conf.broker_consumer, app)
     app.source, app.assign = source, assign
     return app
+
+
+def _credentials(kafka: Kafka) -> Any:
+    """Faust's form of the keys to the cluster; None for none."""
+    context = None
+    if kafka.tls:
+        context = ssl.create_default_context(cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file))
+        if kafka.ssl_certificate_file and kafka.ssl_key_file:
+            password = secret(kafka.ssl_key_password_file) if kafka.ssl_key_password_file else None
+            context.load_cert_chain(str(kafka.ssl_certificate_file), str(kafka.ssl_key_file), password)
+    if kafka.sasl and kafka.sasl_password_file:
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=secret(kafka.sasl_password_file),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def source_topic(app: ChunkApp) -> Any:

@@ -1,6 +1,6 @@
 """The lander: the one writer to ClickHouse. Gather, insert, audit, then commit.
 
-    python -m reward_jobs.land --brokers HOST:PORT --clickhouse-host H --clickhouse-port P --credentials FILE
+    python -m reward_jobs.land [--config FILE]
 
 Rows replace themselves by key and version, so it may die at any moment: what wasn't committed is read and written
 again, and changes nothing. While ClickHouse is away it holds its place: partitions are paused, Kafka keeps the records.
@@ -8,34 +8,34 @@ again, and changes nothing. While ClickHouse is away it holds its place: partiti
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer
 from reward_producers.sparse import Sparse
 from reward_schemas import topics
-from reward_store.arguments import add_arguments, clickhouse
+from reward_schemas.errors import MonitorError
 from reward_store.audit import landed_ends
-from reward_store.client import ClickHouse, Client
+from reward_store.client import Client
 from reward_store.errors import StoreError, Unavailable
 from reward_store.event_rows import Arrived
 from reward_store.landing import EVENTS, RESULTS, Batch, Table
 from reward_store.migrate import check
 
-from reward_jobs import logs
+from reward_jobs import groups, logs
+from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.land")
 trouble = logging.getLogger("reward_jobs.land.trouble")
 trouble.addFilter(Sparse(30.0))  # while something is down the same line comes with every attempt
 
-EXIT_OK, EXIT_FATAL, EXIT_CONFIGURATION = 0, 70, 78
+EXIT_OK, EXIT_FATAL = 0, 70
+_FLUSH_S, _FLUSH_BYTES = 1.0, 16_000_000  # a batch goes at the first of them
 _TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS}
 _NAMES = {short: name for name, short in _TOPICS.items()}
 _STOP_S = 4.0  # after SIGTERM; what isn't in by then is landed by the next start
@@ -50,27 +50,14 @@ _CONSUMER = {
 }
 
 
-@dataclass(frozen=True)
-class Settings:
-    """epoch: counts re-creations of the topics. instance: a name of this lander alone, by which it gets its partitions
-    back at once after a kill, without one in 6 s. flush_s, flush_bytes: a batch goes at the first of them."""
-
-    brokers: str
-    clickhouse: ClickHouse
-    epoch: int = 0
-    instance: str = ""
-    group: str = "reward-monitor.land"
-    flush_s: float = 1.0
-    flush_bytes: int = 16_000_000
-
-
 class Lander:
     """Owns the consumer and the client. One thread; `stop` may be called from a signal handler."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._kafka, self._epoch, self._instance = settings.kafka, settings.jobs.epoch, settings.jobs.instance
+        self._clickhouse = settings.clickhouse.as_writer()
         self._stopping = threading.Event()
-        self._batch = Batch(settings.epoch)
+        self._batch = Batch(self._epoch)
         self._ends: dict[tuple[str, int], int] = {}  # landed, not yet committed
         self._landing: dict[tuple[str, int], int] = {}  # being inserted
         self._records, self._flushes, self._said = 0, 0, time.monotonic() - _SAY_S  # since the last line
@@ -81,23 +68,22 @@ class Lander:
 
     def run(self) -> None:
         """Lands until `stop`. StoreError where ClickHouse refuses, or the log is another; KafkaException of the broker."""
-        settings = self._settings
         if (client := self._connect()) is None:
             return
         self._client = client
-        member = {"group_instance_id": settings.instance} if settings.instance else {}
-        self._consumer = consumer(settings.brokers, settings.group, on_error=self._kafka_error, **_CONSUMER, **member)
+        member = {"group_instance_id": self._instance} if self._instance else {}
+        self._consumer = consumer(self._kafka, groups.LAND, on_error=self._kafka_error, **_CONSUMER, **member)
         try:
             self._check_log()
-            log.info("landing from %s into %s, epoch %d", settings.brokers, settings.clickhouse.where, settings.epoch)
+            log.info("landing from %s into %s, epoch %d", self._kafka.brokers, self._clickhouse.where, self._epoch)
             self._consumer.subscribe([*_TOPICS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
-            due = time.monotonic() + settings.flush_s
+            due = time.monotonic() + _FLUSH_S
             while not self._stopping.is_set():
                 self._gather(max(0.0, min(due - time.monotonic(), 0.2)))
-                if self._batch.bytes >= settings.flush_bytes or time.monotonic() >= due:
+                if self._batch.bytes >= _FLUSH_BYTES or time.monotonic() >= due:
                     if not self._flush():
                         return
-                    due = time.monotonic() + settings.flush_s
+                    due = time.monotonic() + _FLUSH_S
             self._flush()
         finally:
             self._consumer.close()
@@ -115,7 +101,7 @@ class Lander:
 
     def _flush(self) -> bool:
         """Inserts, then commits. False where it was told to stop while ClickHouse was away: nothing after it may be committed."""
-        batch, self._batch = self._batch, Batch(self._settings.epoch)
+        batch, self._batch = self._batch, Batch(self._epoch)
         if not batch.rows:
             return True
         tables = batch.tables()
@@ -183,7 +169,7 @@ class Lander:
         """The store, once it answers and has our schema; None where it is told to stop before."""
         while not self._stopping.is_set():
             try:
-                client = self._settings.clickhouse.connect()
+                client = self._clickhouse.connect()
                 check(client)
                 return client
             except Unavailable as error:
@@ -194,15 +180,15 @@ class Lander:
     def _check_log(self) -> None:
         """StoreError where less is in a topic than was landed of it: rows of another log would replace those."""
         ends = {name: self._consumer.list_topics(name, timeout=30).topics[name].partitions for name in _TOPICS}
-        for (topic, partition), landed in landed_ends(self._client, self._settings.epoch).items():
+        for (topic, partition), landed in landed_ends(self._client, self._epoch).items():
             name, end = _NAMES[topic], 0
             if partition in ends[name]:
                 _, end = self._consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=30)
             if end < landed:
                 raise StoreError(
                     f"{name} partition {partition} ends at offset {end}, {landed} were landed: it was created anew.",
-                    where=self._settings.brokers,
-                    remedy=f"start with --epoch {self._settings.epoch + 1}, so that its rows stand beside the old ones",
+                    where=self._kafka.brokers,
+                    remedy=f"set REWARD_MONITOR_JOBS_EPOCH={self._epoch + 1}, so that its rows stand beside the old ones",
                 )
 
     def _lag(self) -> int:
@@ -217,27 +203,17 @@ class Lander:
         trouble.warning("Kafka: " + error.name() + ": %s", error.str())
 
 
-def parse_settings(arguments: list[str] | None = None) -> Settings:
-    """From the command line, with defaults from the environment."""
-    parser = argparse.ArgumentParser(prog="python -m reward_jobs.land", description="Lands events and results in ClickHouse.")
-    parser.add_argument("--brokers", default=os.environ.get("REWARD_BROKERS", "127.0.0.1:9092"), help="host:port,host:port")
-    parser.add_argument("--epoch", type=int, default=0, help="counts re-creations of the topics")
-    parser.add_argument("--instance", default="", help="a name that this lander alone has: back at once after a kill")
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    return Settings(given.brokers, clickhouse(given), given.epoch, given.instance)
-
-
 def main() -> int:
     """Runs a lander until SIGTERM; exit code 0 then, 70 after an error of Kafka, 78 where a restart won't mend it."""
+    settings = of_process("reward_jobs.land", "Lands events and results in ClickHouse.")
     logs.configure()
     try:
-        lander = Lander(parse_settings())
+        lander = Lander(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _end(lander))
         lander.run()
         return EXIT_OK
-    except StoreError as error:
+    except MonitorError as error:
         log.error("%s", error)
         return EXIT_CONFIGURATION
     except KafkaException as error:

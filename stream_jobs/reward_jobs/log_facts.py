@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reward_producers.kafka import Consumer, TopicCollection, TopicPartition, admin
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.topics import EVENTS
 
 from reward_jobs.assign import LogFacts
 
 
-def log_facts(brokers: str, reader: Consumer, partitions: Iterable[int], timeout_s: float = 30.0) -> dict[int, LogFacts]:
+def log_facts(kafka: Kafka | str, reader: Consumer, partitions: Iterable[int], timeout_s: float = 30.0) -> dict[int, LogFacts]:
     """The events topic's id and partition count, with the offsets of each of these partitions."""
-    client = admin(brokers)  # held until the answer is there: dropped, it takes the request with it
+    client = admin(kafka)  # held until the answer is there: dropped, it takes the request with it
     described = client.describe_topics(TopicCollection([EVENTS]), request_timeout=timeout_s)[EVENTS].result()
     return {
         partition: LogFacts(

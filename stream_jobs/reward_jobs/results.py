@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reward_producers.kafka import KafkaException, Message, producer
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.results_pb2 import Result
 from reward_schemas.topics import RESULTS
 
@@ -10,9 +11,9 @@ from reward_schemas.topics import RESULTS
 class ResultsWriter:
     """Writes results; what the broker has not taken is known at the next call."""
 
-    def __init__(self, brokers: str) -> None:
+    def __init__(self, kafka: Kafka | str) -> None:
         # No time-out: while the broker is down results wait here, and the fold behind them.
-        self._producer = producer(brokers, linger_ms=5, message_timeout_ms=0)
+        self._producer = producer(kafka, linger_ms=5, message_timeout_ms=0)
         self._refused: object = None
 
     @property

@@ -16,6 +16,7 @@ import zstandard
 from reward_engine.bounds import FOLD_GENERATION
 from reward_engine.snapshot import STATE_SCHEMA
 from reward_producers.kafka import Consumer, KafkaException, Message, Producer, TopicPartition, consumer
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.topics import SNAPSHOTS
 
 CHUNK_BYTES = 900_000
@@ -81,9 +82,9 @@ def send(producer: Producer, partition: int, commit: Commit, chunks: list[bytes]
         raise KafkaException(refused[0])
 
 
-def reader(brokers: str) -> Consumer:
+def reader(kafka: Kafka | str) -> Consumer:
     """A consumer for `read`. It doesn't wait for more where a fetch finds nothing: it reads to a known end."""
-    return consumer(brokers, "reward-monitor.snapshots", fetch_wait_max_ms=10)
+    return consumer(kafka, "reward-monitor.snapshots", fetch_wait_max_ms=10)
 
 
 def read(client: Consumer, partitions: Iterable[int], timeout_s: float = 60.0) -> dict[int, list[Candidate]]:

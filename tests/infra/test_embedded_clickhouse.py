@@ -139,7 +139,7 @@ def test_passwords_are_random_and_stand_in_one_file(server: EmbeddedClickHouse, 
     credentials = server.address.credentials
     assert len(credentials.writer) >= 32 and credentials.writer != credentials.reader
     assert server.home.stat().st_mode & 0o777 == 0o700
-    for name in ("credentials.json", "config.xml", "users.xml"):
+    for name in ("passwords/writer", "passwords/reader", "config.xml", "users.xml"):
         assert (server.home / name).stat().st_mode & 0o777 == 0o600
     log = running._log_dir / "clickhouse.log"
     command = Path(f"/proc/{running.pid('clickhouse')}/cmdline").read_text()

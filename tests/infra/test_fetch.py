@@ -80,8 +80,8 @@ class Repository(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
-    """(where the small jar lies in a served repository, the names of the jars that were asked for)"""
+def repository(tmp_path: Path) -> Iterator[tuple[Path, list[str], str]]:
+    """(where the small jar lies in a served repository, the names of the jars that were asked for, the repository's URL)"""
     group, artifact, version = SMALL.coordinate.split(":")
     place = tmp_path / "maven" / Path(*group.split(".")) / artifact / version
     place.mkdir(parents=True)
@@ -91,8 +91,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
         ("127.0.0.1", 0), functools.partial(handler, directory=str(tmp_path / "maven"))
     ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv(jars.MIRROR, f"http://127.0.0.1:{server.server_port}")
-        yield place / jars.file_name(SMALL), asked
+        mirror = f"http://127.0.0.1:{server.server_port}"
+        yield place / jars.file_name(SMALL), asked, mirror
         server.shutdown()
 
 
@@ -114,12 +114,12 @@ def test_a_second_fetch_fetches_nothing(cache: Path, no_network: None) -> None:
     assert installed.library.parent == cache and installed.aot and installed.java.exists()
 
 
-def test_a_truncated_jar_is_named_and_fetched_anew(cache: Path, jar: Path, repository: tuple[Path, list[str]]) -> None:
-    source, asked = repository
+def test_a_truncated_jar_is_named_and_fetched_anew(cache: Path, jar: Path, repository: tuple[Path, list[str], str]) -> None:
+    source, asked, mirror = repository
     shutil.copy(jar, source)
     os.truncate(jar, 5000)
     heard = Heard()
-    installed = fetch(cache, heard)
+    installed = fetch(cache, heard, mirror)
     assert asked == [jar.name] and heard.begun == [("Kafka", 1)] and heard.fetched == {"Kafka": SMALL.size_bytes}
     (note,) = heard.notes
     assert str(jar) in note and f"it has 5000 bytes, the lock says {SMALL.size_bytes}" in note
@@ -131,13 +131,13 @@ def test_a_truncated_jar_is_named_and_fetched_anew(cache: Path, jar: Path, repos
 
 
 def test_a_jar_of_the_right_size_and_wrong_contents_is_noticed(
-    cache: Path, jar: Path, repository: tuple[Path, list[str]]
+    cache: Path, jar: Path, repository: tuple[Path, list[str], str]
 ) -> None:
-    source, asked = repository
+    source, asked, mirror = repository
     shutil.copy(jar, source)
     jar.write_bytes(bytes(SMALL.size_bytes))
     heard = Heard()
-    fetch(cache, heard)
+    fetch(cache, heard, mirror)
     assert asked == [jar.name] and "its sha256 is" in heard.notes[0]
 
 
@@ -145,20 +145,20 @@ def test_a_repository_that_serves_another_file_is_refused(
     installed: Installed,
     cache: Path,
     jar: Path,
-    repository: tuple[Path, list[str]],
+    repository: tuple[Path, list[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(jars, "_ATTEMPTS", 2)
-    source, asked = repository
+    source, asked, mirror = repository
     source.write_bytes(b"not the jar")
     jar.unlink()
     heard = Heard()
     with pytest.raises(FetchFailed, match=r"kafka-group-coordinator-api.*: 11 bytes with sha256") as caught:
-        fetch(cache, heard)
-    assert asked == [jar.name] * 2 and jars.MIRROR in caught.value.remedy
+        fetch(cache, heard, mirror)
+    assert asked == [jar.name] * 2 and "REWARD_MONITOR_LOCAL_MAVEN_REPO" in caught.value.remedy
     assert not jar.exists() and not list(cache.glob("part-*"))
     shutil.copy(installed.jars / jar.name, source)
-    fetch(cache)
+    fetch(cache, None, mirror)
     assert jar.exists()
 
 
@@ -181,11 +181,12 @@ def test_the_users_maven_cache_is_used_if_it_fits(
     assert (place / jar.name).read_bytes() == good  # still the user's
 
 
-def test_two_processes_fetch_a_file_once(cache: Path, jar: Path, repository: tuple[Path, list[str]]) -> None:
-    source, asked = repository
+def test_two_processes_fetch_a_file_once(cache: Path, jar: Path, repository: tuple[Path, list[str], str]) -> None:
+    source, asked, mirror = repository
     jar.rename(source)
-    command = [sys.executable, "-m", "reward_infra.fetch", "--cache", str(cache)]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    command = [sys.executable, "-m", "reward_monitor.cli", "fetch", "--to", str(cache)]
+    environment = {**os.environ, "REWARD_MONITOR_LOCAL_MAVEN_REPO": mirror}
+    processes = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     said = [process.communicate(timeout=30)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
     assert asked == [jar.name] and jar.exists()

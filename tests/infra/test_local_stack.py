@@ -53,10 +53,12 @@ def test_two_directories_at_once_and_one_stopped_and_started_again(
 def test_after_a_killed_stack_the_next_one_takes_its_place(installed: Installed, tmp_path: Path, sql: Callable) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom reward_infra.local_stack import LocalStack\n"
-        "stack = LocalStack(Path(sys.argv[1]))\nstack.start()\nprint('up', flush=True)\ntime.sleep(1000)\n"
+        "from reward_infra.fetch import fetch\n"
+        "stack = LocalStack(Path(sys.argv[1]), installed=fetch(Path(sys.argv[2])))\nstack.start()\nprint('up', flush=True)\ntime.sleep(1000)\n"
     )
-    env = {**os.environ, "REWARD_MONITOR_CACHE": str(installed.cache)}
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), str(installed.cache)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout and process.stdout.readline() == "up\n"
     before = addresses(tmp_path)
     sql(before.clickhouse, "CREATE DATABASE rewards")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,14 +14,15 @@ import pytest
 from reward_infra.fetch import fetch
 from reward_infra.local_stack import CLICKHOUSE, LocalStack
 from reward_infra.topics import ensure
-from reward_jobs.land import EXIT_CONFIGURATION
+from reward_jobs.settings import EXIT_CONFIGURATION
 from reward_producers.kafka import admin, producer
 from reward_schemas.events import Tick
 from reward_schemas.topics import EVENTS, RESULTS, catalogue
 from reward_store.audit import audit, landed_ends
 from reward_store.client import Client
 from reward_store.errors import Unavailable
-from reward_store.migrate import Retention, migrate
+from reward_store.migrate import migrate
+from reward_store.settings import Retention
 
 from tests.store.logs import folded, records, training
 from tests.store.running import address, rows
@@ -38,7 +39,7 @@ class Site:
         self.ends = [0] * PARTITIONS
         ensure(admin(stack.brokers), catalogue(PARTITIONS), stack.brokers)
         self.client: Client = address(stack).connect()
-        migrate(self.client, retention=Retention(None, None))
+        migrate(self.client, retention=Retention(raw_days=0, log_days=0))
         self.sent: dict[str, int] = {}
         self.started: list[subprocess.Popen] = []
 
@@ -58,15 +59,11 @@ class Site:
         self.ends[partition] += len(log)
         self.sent[run] = steps
 
-    def lander(self, *arguments: str) -> subprocess.Popen:
-        place = self.stack.clickhouse
-        credentials = self.stack.data_dir / CLICKHOUSE / "credentials.json"
-        command = [
-            sys.executable, "-m", "reward_jobs.land", "--brokers", self.stack.brokers, "--clickhouse-host", place.host,
-            "--clickhouse-port", str(place.http_port), "--credentials", str(credentials), *arguments,
-        ]  # fmt: skip
+    def lander(self, **more: object) -> subprocess.Popen:
+        command = [sys.executable, "-m", "reward_jobs.land", "--config", str(self.stack.settings_file)]
+        environment = {**os.environ, **{f"REWARD_MONITOR_{name}".upper(): str(value) for name, value in more.items()}}
         with (self.tmp / "land.log").open("a") as log:
-            self.started.append(subprocess.Popen(command, stderr=log))
+            self.started.append(subprocess.Popen(command, env=environment, stderr=log))
         return self.started[-1]
 
     def log(self) -> str:
@@ -131,12 +128,12 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def test_kill_9_in_mid_stream(site: Site) -> None:
-    process = site.lander("--instance", "the-one")
+    process = site.lander(jobs_instance="the-one")
     for kill in range(3):
         site.send(f"killed-{kill}", 12, pause_s=0.02)
         process.kill()
         process.wait()
-        process = site.lander("--instance", "the-one")
+        process = site.lander(jobs_instance="the-one")
     site.send("killed-last", 5, partition=1, extra=(b"\xff\x00 bad",))
     wait(site.landed)
     for run in list(site.sent):
@@ -190,17 +187,17 @@ def test_two_landers_share_and_one_leaves(site: Site) -> None:
 
 
 def test_mistakes_are_told_and_end_it_and_an_outage_does_not_hold_it(site: Site) -> None:
-    wrong = site.tmp / "wrong.json"
-    wrong.write_text(json.dumps({"writer": "no"}))
-    assert site.lander("--credentials", str(wrong)).wait(20) == EXIT_CONFIGURATION
+    wrong = site.tmp / "wrong"
+    wrong.write_text("no")
+    assert site.lander(clickhouse_writer_password_file=wrong).wait(20) == EXIT_CONFIGURATION
     assert "wrong user or password" in site.log()
-    assert site.lander("--credentials", "/nowhere").wait(20) == EXIT_CONFIGURATION
-    assert "The credentials file has no password of 'writer'" in site.log()
+    assert site.lander(clickhouse_writer_password_file="/nowhere").wait(20) == EXIT_CONFIGURATION
+    assert "A secret could not be read: No such file or directory. (/nowhere)" in site.log()
     site.client.command(
         "INSERT INTO rewards_tables.ingest_audit (topic, epoch, partition, from_offset, to_offset) VALUES ('events', 7, 1, 0, 1000000)"
     )
-    assert site.lander("--epoch", "7").wait(20) == EXIT_CONFIGURATION
-    assert "1000000 were landed: it was created anew" in site.log() and "--epoch 8" in site.log()
+    assert site.lander(jobs_epoch=7).wait(20) == EXIT_CONFIGURATION
+    assert "1000000 were landed: it was created anew" in site.log() and "REWARD_MONITOR_JOBS_EPOCH=8" in site.log()
     process = site.lander()
     wait(lambda: "assigned" in site.log())
     site.stack.supervisor.stop(CLICKHOUSE)

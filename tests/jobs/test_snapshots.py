@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from reward_infra.fetch import fetch
 from reward_infra.pipeline import AGGREGATE, LAND, Pipeline
 from reward_infra.topics import ensure
 from reward_jobs import snapshots
+from reward_jobs.reset import reset
 from reward_producers.kafka import OFFSET_END, TopicPartition, admin, producer
 from reward_schemas.topics import EVENTS, SNAPSHOTS, catalogue
 
@@ -123,16 +123,15 @@ def test_a_topic_that_was_created_again_is_refused_until_a_reset(monitor: Pipeli
     time.sleep(1.0)
     ensure(client, catalogue(PARTITIONS), monitor.brokers)
 
-    refused = subprocess.run(monitor.aggregate("refused").argv, capture_output=True, text=True, timeout=60, check=False)
+    part = monitor.aggregate("refused")
+    refused = subprocess.run(part.argv, env=part.env, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 78
     assert "it was deleted and created again" in refused.stderr
-    assert "python -m reward_jobs.reset --brokers" in refused.stderr
+    assert "reward-monitor topics --reset" in refused.stderr
 
-    reset = (sys.executable, "-m", "reward_jobs.reset", "--brokers", monitor.brokers)
-    done = subprocess.run(reset, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, "epoch 1 begins" in done.stderr) == (0, True), done.stderr
+    assert reset(monitor.brokers) == 1
     monitor.supervisor.start(AGGREGATE)
-    monitor.stack.add(monitor.land("land-1", "--epoch", "1"))
+    monitor.stack.add(monitor.land("land-1", epoch=1))
     anew = traffic(monitor, "anew")
     await_finished(monitor, anew.run_ids)
     client = monitor.writer()

@@ -81,5 +81,5 @@ def arrived(topic: EventsTopic) -> Callable[[str], list[Event]]:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run of the machine that tests run on."""
-    for name in ("REWARD_MONITOR_BROKERS", "REWARD_MONITOR_RUN_ID", "REWARD_MONITOR_ATTEMPT", "RANK", "WORLD_SIZE"):
+    for name in ("REWARD_MONITOR_KAFKA_BROKERS", "REWARD_MONITOR_RUN_ID", "REWARD_MONITOR_ATTEMPT", "RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

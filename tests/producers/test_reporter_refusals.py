@@ -254,8 +254,8 @@ def test_an_unusable_run_id_starts_no_run(run_id: str) -> None:
 @pytest.mark.parametrize(
     ("given", "environment", "said"),
     [
-        ({}, {}, "no brokers: pass brokers='host:port' or set REWARD_MONITOR_BROKERS"),
-        ({}, {"REWARD_MONITOR_BROKERS": ""}, "no brokers: pass brokers="),
+        ({}, {}, "no brokers: pass brokers='host:port' or set REWARD_MONITOR_KAFKA_BROKERS"),
+        ({}, {"REWARD_MONITOR_KAFKA_BROKERS": ""}, "no brokers: pass brokers="),
         ({"brokers": NOBODY, "world_size": 2}, {}, "one run id: pass run_id=... or set REWARD_MONITOR_RUN_ID for all of them"),
         ({"brokers": NOBODY}, {"WORLD_SIZE": "8", "RANK": "3"}, "one run id: pass run_id=... or set REWARD_MONITOR_RUN_ID"),
         ({"brokers": NOBODY}, {"RANK": "zero"}, "RANK='zero' in the environment is not a whole number"),
@@ -283,7 +283,7 @@ def test_the_environment_says_what_was_not_given(
     brokers: str, arrived: Callable[[str], list[Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = f"from-environment-{uuid.uuid4()}"
-    environment = {"BROKERS": brokers, "RUN_ID": run_id, "ATTEMPT": "3"}
+    environment = {"KAFKA_BROKERS": brokers, "RUN_ID": run_id, "ATTEMPT": "3"}
     for name, value in {**{f"REWARD_MONITOR_{n}": v for n, v in environment.items()}, "RANK": "5", "WORLD_SIZE": "8"}.items():
         monkeypatch.setenv(name, value)
     with start_run("p", ["f"]) as run:

@@ -12,7 +12,8 @@ from reward_infra.local_stack import LocalStack
 from reward_infra.progress import Lines
 from reward_store.client import ClickHouse, Client
 from reward_store.landing import EVENTS, RESULTS, Batch
-from reward_store.migrate import Retention, migrate
+from reward_store.migrate import migrate
+from reward_store.settings import Retention
 
 from tests.store.logs import as_records, folded
 
@@ -44,7 +45,7 @@ def empty(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[Client]
 @pytest.fixture
 def client(empty: Client) -> Client:
     """A client with the tables and views of this version."""
-    migrate(empty, retention=Retention(None, None))  # the logs of tests are old
+    migrate(empty, retention=Retention(raw_days=0, log_days=0))  # the logs of tests are old
     return empty
 
 

@@ -12,7 +12,8 @@ from reward_engine.sums import SUMS, Sum
 from reward_store import catalogue
 from reward_store.client import Client
 from reward_store.errors import Rejected, SchemaMismatch
-from reward_store.migrate import Migration, Retention, check, migrate, migrations
+from reward_store.migrate import Migration, check, migrate, migrations
+from reward_store.settings import Retention
 
 from tests.store.logs import records, training
 from tests.store.running import land, rows
@@ -62,7 +63,7 @@ def test_a_database_without_tables_is_told(empty: Client) -> None:
 
 def test_a_newer_database_is_refused_before_anything_is_changed(client: Client) -> None:
     made = schema(client)
-    migrate(client, known=(*migrations(), Migration(2, "later", "")), retention=Retention(None, None))
+    migrate(client, known=(*migrations(), Migration(2, "later", "")), retention=Retention(raw_days=0, log_days=0))
     with pytest.raises(SchemaMismatch, match="at migration 0002_later, this version knows none beyond 0001.*update"):
         migrate(client)
     with pytest.raises(SchemaMismatch, match="0002_later"):
@@ -90,7 +91,7 @@ def test_retention_is_set_changed_and_removed(empty: Client) -> None:
     migrate(empty)
     assert ttl("rollouts") == ttl("event_log") == "toDateTime(append_time) + toIntervalDay(30)"
     assert ttl("pane_rows") == ttl("run_rows") == ""
-    migrate(empty, retention=Retention(raw_days=3, log_days=None))
+    migrate(empty, retention=Retention(raw_days=3, log_days=0))
     assert ttl("rollouts") == "toDateTime(append_time) + toIntervalDay(3)"
     assert ttl("event_log") == ""
 
@@ -107,7 +108,7 @@ def test_a_new_sum_and_a_new_measure_are_a_row_each(client: Client, monkeypatch:
     monkeypatch.setattr(catalogue, "MEASURES", (*MEASURES, share))
     with pytest.raises(SchemaMismatch, match="lacks sums \\['zeros'\\]"):
         check(client)
-    migrate(client, retention=Retention(None, None))
+    migrate(client, retention=Retention(raw_days=0, log_days=0))
     check(client)
     assert rows(client, "SELECT uniqExact(zero_share), countIf(zero_share IS NULL), count() FROM {views}.steps") == [(0, 8, 8)]
     assert (

@@ -9,8 +9,9 @@ from reward_schemas.events import Tick
 from reward_store.audit import audit
 from reward_store.client import ClickHouse, Client
 from reward_store.errors import Rejected, Unavailable
-from reward_store.migrate import Retention, migrate
+from reward_store.migrate import migrate
 from reward_store.queries import FIVE_QUERIES
+from reward_store.settings import Retention
 
 from tests.store.logs import functions, records, rollout, training
 from tests.store.running import address, land, rows
@@ -143,7 +144,7 @@ def test_the_five_queries_answer(client: Client) -> None:
 def reader(stack: LocalStack) -> Client:
     """The people's user, over the databases that users.xml grants."""
     writer = address(stack).connect()
-    migrate(writer, retention=Retention(None, None))
+    migrate(writer, retention=Retention(raw_days=0, log_days=0))
     land(writer, records(training("run-a")))
     return address(stack, "reader").connect()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -12,10 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reward_infra.local_stack import default_data_dir
-from reward_infra.part import PartState
-from reward_infra.pipeline import Pipeline
-from reward_infra.progress import choose
 from reward_producers.reporter import new_run_id
 from reward_store.client import Client
 from reward_store.errors import Unavailable
@@ -25,6 +21,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from reward_monitor.arguments import Parser, whole_number
+from reward_monitor.running import add_from, running
+from reward_monitor.terminal import console, table
 
 RANKS = 2
 _ROWS = 14  # of the live table
@@ -40,66 +40,38 @@ ORDER BY s.step
 """
 
 
-def demo(steps: int, seed: int, pause_ms: int, data_dir: Path | None) -> int:
+def add(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.about(
+        "Starts Kafka, ClickHouse and the jobs, trains a small GRPO policy in two rank processes, and shows the rows as they land."
+    )
+    parser.example("reward-monitor demo --steps 120 --seed 3")
+    parser.add_argument("--steps", type=whole_number(1), default=150, help="optimizer steps (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, help="of the training; 0 gets hacked, 3 learns honestly (default: 0)"
+    )
+    parser.add_argument(
+        "--pause-ms", type=whole_number(0), default=100, help="slept after each step, for watching (default: %(default)s)"
+    )
+    add_from(parser)
+
+
+def run(given: argparse.Namespace) -> int:
     """Runs it all; 0 when the training ended and its rows are in, 130 after Ctrl-C, 1 where a rank failed."""
-    console = Console()
-    data_dir = (data_dir or default_data_dir()).absolute()
-    began = time.monotonic()
-    progress = choose()
-    say = _Narrator(console, began)
-    monitor = Pipeline(data_dir, progress=progress, on_change=say.part)
-    try:
-        with _terminable():
-            try:
-                monitor.start()
-            finally:
-                progress.close()
-            client = monitor.reader()
-            console.print(_found(client, data_dir))
-            run_id = new_run_id("demo")
-            console.print(f"run {run_id}: {steps} steps of GRPO in {RANKS} rank processes, seed {seed}\n", highlight=False)
-            with _training(monitor.brokers, run_id, steps, seed, pause_ms) as ranks:
-                _watch(console, client, run_id, ranks, began)
-                failed = [rank.returncode for rank in ranks if rank.returncode]
-            if not failed:
-                _answer(console, client)
-            client.close()
-    except KeyboardInterrupt:
-        console.print("\nstopped; what was sent is in the log and lands at the next start")
-        return 130
-    finally:
-        monitor.stop()
-        say.stopped(data_dir)
+    screen = console()
+    failed: list[int] = []
+    with running(given, screen) as (monitor, narrator):
+        client = monitor.reader()
+        screen.print(_found(client, monitor.stack.data_dir))
+        run_id = new_run_id("demo")
+        screen.print(f"run {run_id}: {given.steps} steps of GRPO in {RANKS} rank processes, seed {given.seed}\n")
+        with _training(monitor.brokers, run_id, given.steps, given.seed, given.pause_ms) as ranks:
+            _watch(screen, client, run_id, ranks, narrator.began)
+            failed = [rank.returncode for rank in ranks if rank.returncode]
+        if not failed:
+            _answer(screen, client)
+        client.close()
     return 1 if failed else 0
-
-
-class _Narrator:
-    """Says what the parts do, a line each."""
-
-    def __init__(self, console: Console, began: float) -> None:
-        self._console, self._began = console, began
-        self._seen: dict[str, str] = {}
-
-    def part(self, state: PartState) -> None:
-        if state.status != self._seen.get(state.name) and state.status in ("up", "backoff", "failed"):
-            colour = "green" if state.status == "up" else "red"
-            self._console.print(f"[{colour}]●[/] {state.name:<10} {state.status:<8} after {time.monotonic() - self._began:.1f} s")
-        self._seen[state.name] = state.status
-
-    def stopped(self, data_dir: Path) -> None:
-        self._console.print(
-            f"all parts stopped; everything is kept in {data_dir}, and the next start finds it again", highlight=False
-        )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: in order."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -203,14 +175,10 @@ def _answer(console: Console, client: Client) -> None:
 
 def _answer_table(client: Client, query: Query) -> Table:
     answer = client.query_arrow(query.sql)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in answer.column_names:
-        table.add_column(name)
-    for row in answer.slice(0, _ANSWER_ROWS).to_pylist():
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    shown = table(answer.column_names, (row.values() for row in answer.slice(0, _ANSWER_ROWS).to_pylist()))
     if answer.num_rows > _ANSWER_ROWS:
-        table.caption = f"{_ANSWER_ROWS} of {answer.num_rows} rows"
-    return table
+        shown.caption = f"{_ANSWER_ROWS} of {answer.num_rows} rows"
+    return shown
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -1,0 +1,121 @@
+"""How a stack or a cluster does: each part, how far the jobs are behind the log, and which rules count."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from msgspec import Struct
+from reward_jobs import groups
+from reward_jobs.settings import Settings
+from reward_producers.kafka import AdminClient, ConsumerGroupTopicPartitions, KafkaException, admin
+from reward_schemas.topics import RULES
+
+from . import state_file
+from .data_dir import holder
+from .errors import InfraError
+from .part import PartState
+from .preflight import DISK_BYTES_MIN, free_disk_bytes
+from .topics import offsets
+
+_TIMEOUT_S = 5.0
+_JOBS = {"aggregate": groups.AGGREGATE, "land": groups.LAND}
+
+
+class PartStatus(Struct, frozen=True):
+    """One part of the local stack. uptime_s: None while it is not up; memory_bytes: resident, of its process."""
+
+    name: str
+    state: str
+    pid: int | None
+    uptime_s: float | None
+    memory_bytes: int | None
+    restarts: int
+    last_error: str | None
+
+
+class JobLag(Struct, frozen=True):
+    """One job's consumer group: its members, and the records of its topics that it has not acknowledged."""
+
+    job: str
+    members: int
+    records: int
+
+
+class Status(Struct, frozen=True):
+    """All of it. pid: of the local supervisor, None where no stack runs here; problems: why it isn't well, in words."""
+
+    data_dir: str
+    brokers: str
+    pid: int | None
+    uptime_s: float | None
+    parts: list[PartStatus]
+    lags: list[JobLag]
+    rule_version: int | None
+    disk_free_bytes: int | None
+    problems: list[str]
+
+
+def status(settings: Settings, *, cluster: bool) -> Status:
+    """Looks; never raises for what is down: that is a problem of the status.
+
+    cluster: Kafka is to be asked even where no stack runs in the data directory.
+    """
+    data_dir = settings.local.dir.absolute()
+    pid = holder(data_dir)
+    told = state_file.read(data_dir) if pid else None
+    now = time.time()
+    parts = [_part(state, now) for state in told.parts] if told else []
+    problems = [f"{part.name} is {part.state}" for part in parts if part.state != "up"]
+    lags: list[JobLag] = []
+    rules = None
+    if pid or cluster:
+        client = admin(settings.kafka)
+        try:
+            lags = [_lag(client, job, group, settings.kafka.brokers) for job, group in _JOBS.items()]
+            rules = _rule_version(client, settings.kafka.brokers)
+            problems += [f"no {lag.job} job runs" for lag in lags if not lag.members]
+        except (KafkaException, InfraError) as error:
+            problems.append(f"Kafka at {settings.kafka.brokers} can't be asked: {error}")
+    free = free_disk_bytes(data_dir) if data_dir.exists() else None
+    if pid and free is not None and free < DISK_BYTES_MIN:
+        problems.append(f"the disk is nearly full: {free / 1e9:.2f} GB are free")
+    return Status(
+        str(data_dir), settings.kafka.brokers, pid, now - told.started_at_s if told else None, parts, lags, rules, free, problems
+    )
+
+
+def _part(state: PartState, now_s: float) -> PartStatus:
+    return PartStatus(
+        state.name,
+        state.status,
+        state.pid,
+        None if state.up_since_s is None else now_s - state.up_since_s,
+        resident_bytes(state.pid) if state.pid else None,
+        state.restarts,
+        state.last_error,
+    )
+
+
+def resident_bytes(pid: int) -> int | None:
+    """The memory that a process occupies in RAM; None where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)
+
+
+def _lag(client: AdminClient, job: str, group: str, brokers: str) -> JobLag:
+    ends = {(topic, p): end for topic in groups.TOPICS[group] for p, (_, end) in offsets(client, topic, brokers).items()}
+    asked = ConsumerGroupTopicPartitions(group)
+    found = client.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)[group].result()
+    done = {(place.topic, place.partition): place.offset for place in found.topic_partitions}
+    members = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result().members
+    return JobLag(job, len(members), sum(max(end - max(done.get(place, 0), 0), 0) for place, end in ends.items()))
+
+
+def _rule_version(client: AdminClient, brokers: str) -> int | None:
+    """A rule set's version is its offset: the newest is the one before the topic's end."""
+    ((_, end),) = offsets(client, RULES, brokers).values()
+    return end - 1 if end else None

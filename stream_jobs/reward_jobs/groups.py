@@ -1,0 +1,10 @@
+"""The jobs' consumer groups and what each reads, for the jobs themselves and for those who look at their lag."""
+
+from __future__ import annotations
+
+from reward_schemas.topics import EVENTS, RESULTS
+
+AGGREGATE = "reward-monitor.aggregate"
+LAND = "reward-monitor.land"
+
+TOPICS = {AGGREGATE: (EVENTS,), LAND: (EVENTS, RESULTS)}
