@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.check_docs import ROOT, documents, problems
-
-pytestmark = pytest.mark.pure
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -71,3 +71,12 @@ def test_a_bad_document_is_refused_with_its_place(text: str, said: str, tree: Pa
     line = 6 if "```" in text else 3
     assert problem.startswith(f"bad.md:{line}: ")
     assert said in problem
+
+
+def test_every_hook_calls_a_target_of_make() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entries = [hook["entry"].split() for hook in hooks]
+    assert ["make", "check"] in entries
+    for words in entries:
+        assert words[0] == "make"
+        subprocess.run([*words, "--dry-run"], cwd=ROOT, check=True, capture_output=True)

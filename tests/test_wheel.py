@@ -14,14 +14,24 @@ import pytest
 from reward_infra.fetch import fetch
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("reward_schemas", "reward_engine", "reward_store", "reward_producers", "reward_jobs", "reward_infra", "reward_monitor")
+PACKAGES = (
+    "reward_schemas",
+    "reward_engine",
+    "reward_store",
+    "reward_producers",
+    "reward_jobs",
+    "reward_infra",
+    "reward_monitor",
+)
 
 pytestmark = pytest.mark.timeout(300)
 
 
 def run(*words: object, cwd: Path, expect: int = 0) -> str:
     """What a program prints, without the environment of the checkout's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE", "VIRTUAL_ENV"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE", "VIRTUAL_ENV"))
+    }
     done = subprocess.run([*map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -66,7 +76,9 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     assert names - set(ZipFile(wheel).namelist()) == set()
 
 
-def test_the_bare_wheel_serves_a_trainer_and_names_the_extra_that_the_demo_needs(wheel: Path, tmp_path: Path, empty: Path) -> None:
+def test_the_bare_wheel_serves_a_trainer_and_names_the_extra_that_the_demo_needs(
+    wheel: Path, tmp_path: Path, empty: Path
+) -> None:
     programs = environment(tmp_path / "trainer", wheel)
     run(programs / "python", "-c", "from reward_monitor import Reporter, RewardFunction, Role, start_run", cwd=empty)
     assert "pip install 'reward-monitor[local]'" in run(programs / "reward-monitor", "demo", cwd=empty, expect=2)
