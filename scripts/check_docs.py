@@ -103,17 +103,20 @@ def _command(line: str, root: Path) -> Iterator[str]:
                 yield from (f"make has no target {word}" for word in rest if _WORD.fullmatch(word) and word not in made)
             case ["reward-monitor", *rest]:
                 yield _subcommand(rest)
-            case ["python" | "python3", "-m", module, *_] if not _is_module(module):
+            case ["python" | "python3", "-m", module, *_] if not _runs(module):
                 yield f"there is no module {module} to run"
             case ["python" | "python3", script, *_] if script.endswith(".py") and not (root / script).exists():
                 yield f"there is no {script}"
 
 
-def _is_module(name: str) -> bool:
+def _runs(module: str) -> bool:
+    """Whether `python -m` finds the module, and it has something to run."""
     try:
-        return find_spec(name) is not None
+        spec = find_spec(module)
+        spec = find_spec(f"{module}.__main__") if spec and spec.submodule_search_locations else spec
     except ModuleNotFoundError:  # its package
         return False
+    return bool(spec and spec.origin and "__main__" in Path(spec.origin).name + Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def _subcommand(words: list[str]) -> str:

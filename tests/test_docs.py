@@ -44,6 +44,7 @@ BAD = [
     ("`reward-monitor dmo`", "dmo"),
     ("`reward-monitor demo --stips 12`", "reward-monitor demo has no option --stips"),
     ("`python -m reward_jobs.agregate`", "there is no module reward_jobs.agregate to run"),
+    ("`python -m reward_jobs.assign`", "there is no module reward_jobs.assign to run"),
     ("`python -m nobody.knows`", "there is no module nobody.knows to run"),
     ("`python scripts/gone.py`", "there is no scripts/gone.py"),
     ("\n```\nmake it\nX=1 make that\n```", "make has no target that"),
