@@ -46,7 +46,9 @@ def rows(data_dir: str) -> dict[str, dict[str, list[tuple[int, float]]]]:
 def draw(found: dict[str, dict[str, list[tuple[int, float]]]], theme: str, out: Path) -> None:
     """One SVG of a theme."""
     back, fore = THEMES[theme]
-    mpl.rcParams.update({"text.color": fore, "axes.labelcolor": fore, "xtick.color": fore, "ytick.color": fore, "svg.hashsalt": "1"})
+    mpl.rcParams.update(
+        {"text.color": fore, "axes.labelcolor": fore, "xtick.color": fore, "ytick.color": fore, "svg.hashsalt": "1"}
+    )
     mpl.rcParams.update({"axes.edgecolor": fore, "font.family": "sans-serif", "font.size": 11, "svg.fonttype": "path"})
     figure, axes = plt.subplots(1, len(TITLES), figsize=(10, 3.6), sharey=True, facecolor=back)
     for axis, (seed, title) in zip(axes, TITLES.items(), strict=True):
@@ -54,7 +56,14 @@ def draw(found: dict[str, dict[str, list[tuple[int, float]]]], theme: str, out: 
         for function, (colour, label) in LINES.items():
             steps, means = zip(*found[seed][function], strict=True)
             audit = function == "true_quality"
-            axis.plot(steps, means, color=colour, label=label, linewidth=2.4 if audit else 1.6, linestyle="-" if audit else (0, (4, 1.5)))
+            axis.plot(
+                steps,
+                means,
+                color=colour,
+                label=label,
+                linewidth=2.4 if audit else 1.6,
+                linestyle="-" if audit else (0, (4, 1.5)),
+            )
         axis.set_title(title, loc="left", fontweight="bold")
         axis.set_xlabel("step")
         axis.spines[["top", "right"]].set_visible(False)
