@@ -43,6 +43,7 @@ __all__ = [
     "Message",
     "NewPartitions",
     "NewTopic",
+    "OffsetSpec",
     "Producer",
     "TopicCollection",
     "TopicPartition",
