@@ -27,7 +27,7 @@ from reward_store.event_rows import Arrived
 from reward_store.landing import EVENTS, RESULTS, Batch, Table
 from reward_store.migrate import check
 
-from reward_jobs import groups, logs
+from reward_jobs import groups, health, logs
 from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.land")
@@ -56,6 +56,7 @@ class Lander:
     def __init__(self, settings: Settings) -> None:
         self._kafka, self._epoch, self._instance = settings.kafka, settings.jobs.epoch, settings.jobs.instance
         self._clickhouse = settings.clickhouse.as_writer()
+        self._status = health.begin(settings.jobs.data_dir, health.LAND)
         self._stopping = threading.Event()
         self._batch = Batch(self._epoch)
         self._ends: dict[tuple[str, int], int] = {}  # landed, not yet committed
@@ -83,6 +84,8 @@ class Lander:
                 if self._batch.bytes >= _FLUSH_BYTES or time.monotonic() >= due:
                     if not self._flush():
                         return
+                    if self._consumer.assignment():  # the group takes partitions from a member that Kafka doesn't hear
+                        self._status.touch()
                     due = time.monotonic() + _FLUSH_S
             self._flush()
         finally:
