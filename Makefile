@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch test test-fast check proto proto-check
+.PHONY: help setup demo fetch secrets lock test test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -21,6 +21,9 @@ demo: setup                      ## everything on this machine: Kafka, ClickHous
 fetch: setup                     ## Kafka and the ClickHouse library, into the cache that all projects share
 	$(BIN)/reward-monitor fetch
 
+secrets:                         ## passwords for docker compose, once; needs Python alone
+	@PYTHONPATH=infra:schemas $(PYTHON) -m reward_infra.compose_secrets infra/docker/secrets
+
 test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse (about ten minutes)
 	$(BIN)/python -m pytest
 
@@ -34,6 +37,13 @@ check: setup proto-check         ## every fast gate: style, types, layers, dead 
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/python -m reward_schemas.evolution
+
+# The locks of requirements/ anew, with uv: what is in dev.txt is tested, so the image's have the same versions.
+LOCK = uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.10
+lock:
+	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra jobs -c requirements/dev.txt pyproject.toml -o requirements/jobs.txt
+	$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 PROTOC = cd schemas && ../.venv-protoc/bin/python -m grpc_tools.protoc -I. reward_schemas/events.proto reward_schemas/results.proto
 proto: .venv-protoc/.ready       ## generated protobuf code anew from the .proto files
