@@ -21,14 +21,16 @@ from reward_engine.bounds import TICK_MS
 from reward_engine.fold import Record, fold
 from reward_engine.snapshot import encode, joined
 from reward_engine.state import Partition
-from reward_producers.kafka import producer
+from reward_producers.kafka import entered, producer
+from reward_producers.kafka_errors import KafkaUnreachable
 from reward_producers.kafka_settings import Kafka
 from reward_schemas.encode import encode_control
+from reward_schemas.errors import MonitorError
 from reward_schemas.events import Tick
 from reward_schemas.parse import parse
 from reward_schemas.topics import EVENTS
 
-from reward_jobs import groups, health, snapshots
+from reward_jobs import groups, health, logs, snapshots
 from reward_jobs.assign import Refused, resume
 from reward_jobs.chunks import EXIT_FATAL, ChunkApp, chunk_app, leave, run, source_topic
 from reward_jobs.log_facts import log_facts
@@ -37,6 +39,7 @@ from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.aggregate")
 
+_ENTER_S = 30.0  # the longest wait for Kafka at the start
 _BACKLOG_MAX = 50_000  # results that wait for the broker
 _SLICE_S = 0.02  # how long the fold may hold the loop, which also answers heartbeats
 
@@ -179,9 +182,14 @@ def app(settings: Settings) -> ChunkApp:
 
 
 def main() -> None:
-    """Runs a worker until SIGTERM."""
+    """Runs a worker until SIGTERM; exit code 70 where Kafka does not answer, 78 where a restart won't mend it."""
     settings = of_process("reward_jobs.aggregate", "Folds reward events into results.")
-    run(lambda: app(settings))
+    logs.configure()
+    try:
+        entered(settings.kafka, _ENTER_S)
+        run(lambda: app(settings))
+    except MonitorError as error:
+        leave(EXIT_FATAL if isinstance(error, KafkaUnreachable) else EXIT_CONFIGURATION, str(error))
 
 
 if __name__ == "__main__":
