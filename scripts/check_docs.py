@@ -72,7 +72,9 @@ def _headings(path: Path) -> set[str]:
 
 def _path(code: str, document: Path, root: Path) -> str:
     first, slash, _ = code.partition("/")
-    if not _PATH.fullmatch(code) or f"{first}/" in _ignored(root):  # made by a run, as the data directory is
+    if not _PATH.fullmatch(code) or {f"{first}/", f"{code.rstrip('/')}/"} & _ignored(
+        root
+    ):  # made by a run, as the data directory is
         return ""
     if slash and (code.endswith(_SOURCE) or (root / first).is_dir()):
         places = (place for base in (root, document.parent) for place in base.glob(code.rstrip("/")))

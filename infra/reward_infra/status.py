@@ -8,12 +8,12 @@ from pathlib import Path
 from msgspec import Struct
 from reward_jobs import groups
 from reward_jobs.settings import Settings
-from reward_producers.kafka import AdminClient, ConsumerGroupTopicPartitions, KafkaException, admin
+from reward_producers.kafka import AdminClient, ConsumerGroupTopicPartitions, KafkaException, entered
+from reward_schemas.errors import MonitorError
 from reward_schemas.topics import RULES
 
 from . import state_file
 from .data_dir import holder
-from .errors import InfraError
 from .part import PartState
 from .preflight import DISK_BYTES_MIN, free_disk_bytes
 from .topics import offsets
@@ -70,12 +70,12 @@ def status(settings: Settings, *, cluster: bool) -> Status:
     lags: list[JobLag] = []
     rules = None
     if pid or cluster:
-        client = admin(settings.kafka)
         try:
+            client = entered(settings.kafka, _TIMEOUT_S)
             lags = [_lag(client, job, group, settings.kafka.brokers) for job, group in _JOBS.items()]
             rules = _rule_version(client, settings.kafka.brokers)
             problems += [f"no {lag.job} job runs" for lag in lags if not lag.members]
-        except (KafkaException, InfraError) as error:
+        except (KafkaException, MonitorError) as error:
             problems.append(f"Kafka at {settings.kafka.brokers} can't be asked: {error}")
     free = free_disk_bytes(data_dir) if data_dir.exists() else None
     if pid and free is not None and free < DISK_BYTES_MIN:

@@ -26,8 +26,6 @@ from faust.types import TP  # noqa: E402
 from reward_producers.kafka_settings import Kafka  # noqa: E402
 from reward_schemas.settings import secret  # noqa: E402
 
-from reward_jobs import logs  # noqa: E402
-
 Assign = Callable[[set[int]], Awaitable[dict[int, int]]]
 
 EXIT_FATAL = 70
@@ -126,12 +124,12 @@ def chunk_app(name: str, kafka: Kafka, source: str, datadir: Path, assign: Assig
 
 
 def _credentials(kafka: Kafka) -> Any:
-    """Faust's form of the keys to the cluster; None for none."""
+    """Faust's form of the keys to the cluster; None for none. They are known to fit: `kafka.entered` has used them."""
     context = None
     if kafka.tls:
         context = ssl.create_default_context(cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file))
         if kafka.ssl_certificate_file and kafka.ssl_key_file:
-            password = secret(kafka.ssl_key_password_file) if kafka.ssl_key_password_file else None
+            password = secret(kafka.ssl_key_password_file) if kafka.ssl_key_password_file else ""  # None: it asks the terminal
             context.load_cert_chain(str(kafka.ssl_certificate_file), str(kafka.ssl_key_file), password)
     if kafka.sasl and kafka.sasl_password_file:
         return faust.SASLCredentials(
@@ -150,7 +148,6 @@ def source_topic(app: ChunkApp) -> Any:
 
 def run(app_of: Callable[[], ChunkApp]) -> None:
     """Makes the app on a loop of its own and runs it as a worker until SIGTERM or SIGINT; exits the process."""
-    logs.configure()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = faust.Worker(app_of(), override_logging=False, loop=loop)
