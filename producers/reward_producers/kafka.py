@@ -22,7 +22,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 from reward_producers import kafka_settings
 from reward_producers.kafka_settings import Kafka
@@ -31,9 +31,11 @@ from reward_producers.sparse import Sparse
 __all__ = [
     "EARLIEST",
     "LATEST",
+    "NEWEST",
     "OFFSET_BEGINNING",
     "OFFSET_END",
     "AdminClient",
+    "ClusterMetadata",
     "ConfigResource",
     "Consumer",
     "ConsumerGroupState",
@@ -51,9 +53,10 @@ __all__ = [
     "producer",
 ]
 
-# Of list_offsets: the two ends of a partition.
+# Of list_offsets: the two ends of a partition, and its newest record with that one's time.
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent_kafka leaves it without types
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the same
+NEWEST: OffsetSpec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call] # the same
 
 _log = logging.getLogger("reward_monitor.kafka")
 _log.addFilter(Sparse())
