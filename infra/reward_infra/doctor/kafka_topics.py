@@ -1,0 +1,33 @@
+"""What is in Kafka: the topics, as the catalogue wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reward_schemas.topics import catalogue
+
+from reward_infra.topics import look
+
+from .context import Context
+from .finding import Check, Finding, error, ok
+
+
+def topics(context: Context) -> Iterator[Finding]:
+    """Each topic of the catalogue: there, and with its settings."""
+    brokers, partitions = context.settings.kafka.brokers, context.settings.topics.partitions
+    context.topics = look(context.admin, catalogue(partitions), brokers)
+    where = f"Kafka at {brokers}"
+    if missing := [found.topic.name for found in context.topics if found.partitions is None]:
+        yield error(f"Topics are missing: {', '.join(missing)}.", where, "`reward-monitor topics --create`")
+    for found in context.topics:
+        for difference in found.differences:
+            yield error(
+                f"{difference.topic}: {difference.setting} is {difference.found}, must be {difference.wanted}.",
+                where,
+                difference.remedy,
+            )
+    if not missing and not any(found.differences for found in context.topics):
+        yield ok(f"all {len(context.topics)} are there, with the catalogue's settings")
+
+
+CHECKS = (Check("topics", topics, ("advertised listeners",)),)
