@@ -14,7 +14,6 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -22,7 +21,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 from reward_producers import kafka_settings
 from reward_producers.kafka_settings import Kafka
@@ -35,11 +34,9 @@ __all__ = [
     "OFFSET_BEGINNING",
     "OFFSET_END",
     "AdminClient",
-    "ClusterMetadata",
     "ConfigResource",
     "Consumer",
     "ConsumerGroupState",
-    "ConsumerGroupTopicPartitions",
     "KafkaError",
     "KafkaException",
     "Message",

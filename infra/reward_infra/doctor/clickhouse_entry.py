@@ -14,9 +14,10 @@ from reward_store.client import ClickHouse, Client
 from reward_store.errors import Rejected
 from reward_store.settings import ClickHouseSettings
 
+from . import network
 from .context import Context
 from .finding import Check, Finding, Unseen, error, ok
-from .network import CONNECT_S, reach
+from .network import Unreachable, reach
 
 _ANSWER_S = 4.0
 _HOST, _PORT, _SECURE = "clickhouse.host", "clickhouse.http_port", "clickhouse.secure"
@@ -45,7 +46,14 @@ def protocol(context: Context) -> Iterator[Finding]:
     clickhouse = context.settings.clickhouse
     where = f"{clickhouse.host}:{clickhouse.http_port}"
     # Plain first, even where HTTPS is set: this engine ends when a native port is sent the first bytes of TLS.
-    plain = _ping(clickhouse, None)
+    try:
+        plain = _ping(clickhouse, None)
+    except TimeoutError:
+        raise Unreachable(
+            f"{where} takes connections and says nothing.",
+            where=f"{where}; {context.setting(_PORT)}",
+            remedy="look whether the server hangs, or is short of memory; or whether something else has the port",
+        ) from None
     if native := _NATIVE.search(plain):
         yield error(
             f"Port {clickhouse.http_port} is ClickHouse's native one, and HTTP is spoken here.",
@@ -113,16 +121,18 @@ def _connect(access: ClickHouse) -> Client:
 
 
 def _ping(clickhouse: ClickHouseSettings, tls: ssl.SSLContext | None) -> str:
-    """What the server says of itself; empty where it isn't HTTP."""
+    """What the server says of itself; empty where it isn't HTTP. TimeoutError where it says nothing."""
     where = (clickhouse.host, clickhouse.http_port)
     connection = (
-        http.client.HTTPSConnection(*where, timeout=CONNECT_S, context=tls)
+        http.client.HTTPSConnection(*where, timeout=network.CONNECT_S, context=tls)
         if tls
-        else http.client.HTTPConnection(*where, timeout=CONNECT_S)
+        else http.client.HTTPConnection(*where, timeout=network.CONNECT_S)
     )
     try:
         connection.request("GET", "/ping", headers={"Connection": "close"})
         return connection.getresponse().read(4096).decode(errors="replace")
+    except TimeoutError:
+        raise
     except (OSError, http.client.HTTPException):
         return ""
     finally:
@@ -141,7 +151,7 @@ def _untrusted(clickhouse: ClickHouseSettings) -> str:
     context = ssl.create_default_context(cafile=str(clickhouse.ca_file) if clickhouse.ca_file else None)
     try:
         with (
-            socket.create_connection((clickhouse.host, clickhouse.http_port), timeout=CONNECT_S) as plain,
+            socket.create_connection((clickhouse.host, clickhouse.http_port), timeout=network.CONNECT_S) as plain,
             context.wrap_socket(plain, server_hostname=clickhouse.host),
         ):
             return ""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reward_schemas.settings import DEFAULT
+
 from reward_infra.data_dir import holder
 from reward_infra.local_stack import SETTINGS_FILE
 
@@ -14,7 +16,7 @@ from .finding import Unseen
 
 if TYPE_CHECKING:  # at run time these need what the extra [jobs] brings, and its absence is something to find
     from reward_jobs.settings import Settings
-    from reward_producers.kafka import AdminClient, ClusterMetadata
+    from reward_producers.kafka import AdminClient
     from reward_schemas.settings import Loaded
     from reward_store.client import Client
 
@@ -29,7 +31,7 @@ class Context:
     sections ("kafka", "clickhouse") that name a place other than the local stack's. now_s: this machine's clock.
     """
 
-    cluster: ClusterMetadata  # by the check "Kafka login"
+    brokers: dict[int, tuple[str, int]]  # by number, as they say they are to be reached; by the check "Kafka login"
     admin: AdminClient  # the same
     topics: Sequence[TopicState]  # by "topics"
     lags: dict[str, JobLag]  # by "worker" and "lander", under the job's name
@@ -70,6 +72,10 @@ class Context:
             raise Unseen(f"no {section} is set")
         if holder(self.data_dir) is None:
             raise Unseen("the local stack does not run")
+
+    def default(self, name: str) -> bool:
+        """Whether nobody has set a setting."""
+        return self.loaded is None or self.loaded.sources[name] == DEFAULT
 
     def setting(self, name: str) -> str:
         """A setting's name and where its value comes from: a place for a finding."""

@@ -20,7 +20,7 @@ from .finding import Check, Finding, Unseen
 GROUPS: dict[str, tuple[str, ...]] = {
     "this machine": ("packages", "settings", "secrets"),
     "local stack": ("machine", "programs", "stack"),
-    "Kafka": ("kafka_entry", "kafka_topics"),
+    "Kafka": ("kafka_entry", "kafka_login", "kafka_topics"),
     "ClickHouse": ("clickhouse_entry", "clickhouse_inside"),
     "from event to row": ("jobs", "history", "rows"),
 }

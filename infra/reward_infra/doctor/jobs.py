@@ -62,7 +62,7 @@ def clock(context: Context) -> Iterator[Finding]:
     Kafka tells its time nowhere else. A stamp of the future shows for certain that its clock is ahead. That it is behind
     shows only while a worker writes a tick every few seconds: then the newest stamp is never much older than that.
     """
-    partitions = [TopicPartition(EVENTS, p) for p in context.cluster.topics[EVENTS].partitions]
+    partitions = [TopicPartition(EVENTS, p) for p in range(context.topics[0].partitions or 0)]
     before = context.now_s() * 1000
     answers = context.admin.list_offsets(dict.fromkeys(partitions, NEWEST), request_timeout=_ANSWER_S)
     newest = max(answer.result().timestamp for answer in answers.values())
@@ -70,7 +70,7 @@ def clock(context: Context) -> Iterator[Finding]:
         yield ok("there is no record yet that would tell it")
         return
     least = newest - context.now_s() * 1000
-    ticking = bool(context.lags["aggregate"].members)
+    ticking = "aggregate" in context.lags and context.lags["aggregate"].members > 0
     most = newest + TICK_MS + _TICK_LATE_MS - before if ticking else max(least, 0)
     yield from compare("Kafka", least, most, context.settings.kafka.brokers)
 
@@ -78,7 +78,7 @@ def clock(context: Context) -> Iterator[Finding]:
 def _lag(context: Context, name: str) -> JobLag:
     brokers = context.settings.kafka.brokers
     try:
-        return job_lag(context.admin, name, brokers)
+        return job_lag(context.admin, context.settings.kafka, name)
     except KafkaException as problem:
         raise InfraError(
             f"The consumer group can't be looked at: {problem.args[0].str()}.",

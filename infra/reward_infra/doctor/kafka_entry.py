@@ -1,4 +1,4 @@
-"""The way to Kafka, door after door: the address, the protocol, the certificate, the log-in."""
+"""The first doors to Kafka: the address, the protocol, the certificate."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from reward_producers.kafka import KafkaError, KafkaException, admin, consumer
 from reward_producers.kafka_settings import Kafka
 
 from reward_infra import ports
 
-from . import kafka_wire
+from . import kafka_wire, network
 from .context import Context
 from .finding import Check, Finding, error, ok, warning
-from .network import CONNECT_S, Unreachable, is_loopback, reach_all, split
+from .network import Unreachable, first_reachable, is_loopback, reach_all, split
 
-_ANSWER_S = 4.0
 _BROKERS, _PROTOCOL = "kafka.brokers", "kafka.security_protocol"
 
 
@@ -41,9 +39,16 @@ def address(context: Context) -> Iterator[Finding]:
 def protocol(context: Context) -> Iterator[Finding]:
     """Whether the listener speaks what the settings say: TLS or not, log-in or not, by which mechanism."""
     kafka = context.settings.kafka
-    host, port = _first_reachable(kafka)
+    host, port = first_reachable(kafka.brokers)
     where = f"{host}:{port}; {context.setting(_PROTOCOL)}"
-    found = kafka_wire.listener(host, port, _tls(kafka, verify=False))
+    try:
+        found = kafka_wire.listener(host, port, _tls(kafka, verify=False), network.CONNECT_S)
+    except TimeoutError:
+        raise Unreachable(
+            f"{host}:{port} takes connections and says nothing.",
+            where=f"{host}:{port}; {context.setting(_BROKERS)}",
+            remedy="look whether the broker hangs, or is short of memory or threads; or whether something else has the port",
+        ) from None
     if found is None:
         yield error(
             f"What answers at {host}:{port} is no Kafka broker.",
@@ -78,72 +83,10 @@ def protocol(context: Context) -> Iterator[Finding]:
         yield ok(f"{found.protocol}, as the settings say")
 
 
-def login(context: Context) -> Iterator[Finding]:
-    """Whether librdkafka, with all of the settings, is given the cluster's metadata."""
-    kafka = context.settings.kafka
-    said: list[KafkaError] = []
-    client = consumer(kafka, "reward-monitor.doctor", on_error=said.append)  # it joins no group without a subscription
-    try:
-        context.cluster = client.list_topics(timeout=_ANSWER_S)
-        context.admin = admin(kafka)
-    except KafkaException as unanswered:
-        client.poll(0.1)  # serves on_error
-        refused = [reason for reason in said if reason.name() == "_AUTHENTICATION"]
-        reason = (refused or said or [unanswered.args[0]])[0]
-        if refused:
-            yield error(
-                f"The broker refuses the user {kafka.sasl_username}: {_last_words(reason)}.",
-                f"{kafka.brokers}; {context.setting('kafka.sasl_password_file')}",
-                "put the user's password into kafka.sasl_password_file, or correct kafka.sasl_username",
-            )
-        else:
-            yield error(
-                f"The broker gives no metadata: {_last_words(reason)}.",
-                f"{kafka.brokers}; {context.setting(_BROKERS)}",
-                "look into the broker's log: it may be starting, without a controller, or this the controller's port",
-            )
-    else:
-        by = f" as {kafka.sasl_username}" if kafka.sasl else ""
-        yield ok(f"the cluster {context.cluster.cluster_id} answers{by}", kafka.brokers)
-    finally:
-        client.close()
-
-
-def advertised(context: Context) -> Iterator[Finding]:
-    """Whether each broker can be reached where it says it is: clients go there, whatever they were told first."""
-    kafka = context.settings.kafka
-    first, _ = _first_reachable(kafka)
-    places = {broker.id: (str(broker.host), int(broker.port)) for broker in context.cluster.brokers.values()}
-    failures = reach_all(list(places.values()), "the broker's advertised.listeners")
-    for (number, (host, port)), problem in zip(places.items(), failures, strict=True):
-        if problem is None:
-            yield ok(f"broker {number} can be reached where it says it is, {host}:{port}")
-            continue
-        astray = " That address means the client's own machine." if is_loopback(host) and not is_loopback(first) else ""
-        yield error(
-            f"Broker {number} answers at {kafka.brokers}, and sends clients on to {host}:{port}, which fails from here: "
-            f"{problem.what}{astray}",
-            f"advertised.listeners of broker {number}",
-            f"let advertised.listeners of broker {number} name an address that this machine reaches (in docker-compose.yml: "
-            "KAFKA_ADVERTISED_LISTENERS of the Kafka service, with one listener for the containers and one for the host), "
-            "restart it, and use that listener's port in kafka.brokers",
-        )
-
-
 def _of_another_part(context: Context, host: str, port: int) -> str:
     """The part of the local stack that has this port, if it isn't Kafka: bytes of Kafka's would end its ClickHouse."""
     known = ports.read(context.data_dir / "ports.json") if is_loopback(host) else {}
     return next((name for name, taken in known.items() if taken == port and name != "kafka"), "")
-
-
-def _first_reachable(kafka: Kafka) -> tuple[str, int]:
-    for host, port in map(split, kafka.brokers.split(",")):
-        try:
-            socket.create_connection((host, port), timeout=CONNECT_S).close()
-            return host, port
-        except OSError:
-            continue
-    raise Unreachable("No bootstrap server answers any more.", where=kafka.brokers, remedy="look again")
 
 
 def _tls(kafka: Kafka, *, verify: bool) -> ssl.SSLContext:
@@ -158,7 +101,7 @@ def _untrusted(host: str, port: int, kafka: Kafka) -> str:
     """Why the certificate is not trusted, in OpenSSL's words; empty where it is."""
     try:
         with (
-            socket.create_connection((host, port), timeout=CONNECT_S) as plain,
+            socket.create_connection((host, port), timeout=network.CONNECT_S) as plain,
             _tls(kafka, verify=True).wrap_socket(plain, server_hostname=host),
         ):
             return ""
@@ -166,14 +109,7 @@ def _untrusted(host: str, port: int, kafka: Kafka) -> str:
         return problem.verify_message.rstrip(".")
 
 
-def _last_words(reason: KafkaError) -> str:
-    """librdkafka's text without the name of its thread and address before it and its statistics behind."""
-    return reason.str().rpartition("/bootstrap: ")[2].partition(" (after ")[0].rstrip(".")
-
-
 CHECKS = (
     Check("Kafka address", address, ("settings", "Kafka's secrets")),
     Check("Kafka protocol", protocol, ("Kafka address",), limit_s=8.0),
-    Check("Kafka login", login, ("Kafka protocol",)),
-    Check("advertised listeners", advertised, ("Kafka login",)),
 )

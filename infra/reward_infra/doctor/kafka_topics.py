@@ -9,14 +9,23 @@ from reward_schemas.topics import catalogue
 from reward_infra.topics import look
 
 from .context import Context
-from .finding import Check, Finding, error, ok
+from .finding import Check, Finding, error, note, ok
 
 
 def topics(context: Context) -> Iterator[Finding]:
     """Each topic of the catalogue: there, and with its settings."""
     brokers, partitions = context.settings.kafka.brokers, context.settings.topics.partitions
-    context.topics = look(context.admin, catalogue(partitions), brokers)
     where = f"Kafka at {brokers}"
+    context.topics = look(context.admin, catalogue(partitions), brokers)
+    there = context.topics[0].partitions  # of the events topic, which the others follow
+    if there not in (None, partitions) and context.default("topics.partitions"):
+        # A trainer's machine, say, that was told of brokers and nothing else: the number isn't its business.
+        context.topics = look(context.admin, catalogue(there), brokers)
+        yield note(
+            f"The topics have {there} partitions; topics.partitions is not set here, and {partitions} by default.",
+            where,
+            f"set REWARD_MONITOR_TOPICS_PARTITIONS={there} where topics are made and checked",
+        )
     if missing := [found.topic.name for found in context.topics if found.partitions is None]:
         yield error(f"Topics are missing: {', '.join(missing)}.", where, "`reward-monitor topics --create`")
     for found in context.topics:

@@ -33,18 +33,26 @@ class Listener:
         return named[self.tls, self.mechanisms is not None]
 
 
-def listener(host: str, port: int, tls: ssl.SSLContext, timeout_s: float = 2.0) -> Listener | None:
-    """What listens there; None where it is no broker. tls: for the attempt with TLS, which checks no certificate."""
+def listener(host: str, port: int, tls: ssl.SSLContext, timeout_s: float) -> Listener | None:
+    """What listens there; None where it is no broker. tls: for the attempt with TLS, which checks no certificate.
+
+    TimeoutError where it says nothing, neither to Kafka's requests nor to TLS.
+    """
+    silent = 0
     for context in (None, tls):
         try:
             with socket.create_connection((host, port), timeout=timeout_s) as plain:
                 connection = context.wrap_socket(plain, server_hostname=host) if context else plain
                 return Listener(context is not None, _mechanisms(connection))
         except ssl.SSLError as error:
-            if "CERTIFICATE_REQUIRED" in str(error) or "BAD_CERTIFICATE" in str(error) or "UNKNOWN_CA" in str(error):
+            if "CERTIFICATE" in str(error) or "UNKNOWN_CA" in str(error):  # an alert on ours: theirs isn't looked at
                 return Listener(tls=True, wants_certificate=True)
+        except TimeoutError:
+            silent += 1
         except (OSError, ValueError, struct.error):
-            continue  # closed, silent, or an answer in another language
+            continue  # closed, or an answer in another language
+    if silent == 2:
+        raise TimeoutError
     return None
 
 

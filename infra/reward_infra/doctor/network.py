@@ -86,6 +86,17 @@ def reach_all(addresses: Sequence[tuple[str, int]], setting: str) -> list[Unreac
     return list(found)
 
 
+def first_reachable(addresses: str) -> tuple[str, int]:
+    """The first of "host:port,host:port" that can be connected to."""
+    for host, port in map(split, addresses.split(",")):
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_S).close()
+        except OSError:
+            continue
+        return host, port
+    raise Unreachable("None of them answers any more.", where=addresses, remedy="look again")
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address means the machine that uses it."""
     return host.startswith(_LOOPBACK)
