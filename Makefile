@@ -21,19 +21,24 @@ demo: setup                      ## everything on this machine: Kafka, ClickHous
 fetch: setup                     ## Kafka and the ClickHouse library, into the cache that all projects share
 	$(BIN)/reward-monitor fetch
 
-test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse (about ten minutes)
-	$(BIN)/python -m pytest
+test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse, and what of the code they reached
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
-test-fast: setup                 ## the pure tests: no broker, no database
-	$(BIN)/python -m pytest tests/engine tests/schemas tests/jobs/test_assign.py
+FAST = tests/engine tests/schemas tests/jobs/test_assign.py tests/infra/test_ports.py tests/infra/test_part_log.py tests/test_docs.py
+test-fast: setup                 ## the pure tests: no broker, no database, under 30 s
+	$(BIN)/python -m pytest $(FAST)
 
-check: setup proto-check         ## every fast gate: style, types, layers, dead code, generated code, field numbers
+check: setup proto-check         ## every fast gate: style, types, layers, dead code, generated code, field numbers, documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	[ ! -e $(BIN)/mypy ] || $(BIN)/mypy  # from Python 3.11 on, see pyproject.toml
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/python -m reward_schemas.evolution
+	$(BIN)/python scripts/check_docs.py
 
 PROTOC = cd schemas && ../.venv-protoc/bin/python -m grpc_tools.protoc -I. reward_schemas/events.proto reward_schemas/results.proto
 proto: .venv-protoc/.ready       ## generated protobuf code anew from the .proto files

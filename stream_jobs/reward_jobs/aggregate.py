@@ -73,9 +73,9 @@ class Worker:
             log.exception("taking over partitions failed")
             leave(EXIT_FATAL, "leaving; the next start tries again")
         offsets = {p: owned.state.through + 1 for p, owned in self.owned.items()}
-        self._status.parent.mkdir(parents=True, exist_ok=True)
-        self._status.write_text(json.dumps({"pid": os.getpid(), "offsets": offsets}))
         log.info("owns %s", ", ".join(f"{p} from {offset}" for p, offset in sorted(offsets.items())) or "nothing")
+        self._status.parent.mkdir(parents=True, exist_ok=True)
+        self._status.write_text(json.dumps({"pid": os.getpid(), "offsets": offsets}))  # last: who reads it may look into the log
         return offsets
 
     def _load(self, partitions: set[int]) -> dict[int, Owned]:

@@ -57,7 +57,7 @@ def test_two_at_once_do_no_harm(empty: Client) -> None:
 
 
 def test_a_database_without_tables_is_told(empty: Client) -> None:
-    with pytest.raises(SchemaMismatch, match="no tables yet.*reward_store.migrate"):
+    with pytest.raises(SchemaMismatch, match="no tables yet.*reward-monitor migrate"):
         check(empty)
 
 
@@ -141,6 +141,6 @@ def test_everything_is_explained(client: Client) -> None:
 
 
 def test_a_wrong_statement_names_itself(empty: Client) -> None:
-    with pytest.raises(Rejected, match="Unknown table.*->.*reward_store.migrate") as caught:
+    with pytest.raises(Rejected, match="Unknown table.*->.*reward-monitor migrate") as caught:
         empty.query("SELECT count() FROM nowhere")
     assert caught.value.code == 60
