@@ -71,12 +71,12 @@ class Kafka(Struct, frozen=True, kw_only=True):
         return options
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """The same for clients that use Python's TLS; None without TLS. Raises MonitorError, and OSError of the other files."""
+        """The same for clients that use Python's TLS; None without. Raises MonitorError of a password, OSError of other files."""
         if not self.tls:
             return None
         context = ssl.create_default_context(cafile=self.ssl_ca_file and str(self.ssl_ca_file))
         if self.ssl_certificate_file and self.ssl_key_file:
-            password = secret(self.ssl_key_password_file) if self.ssl_key_password_file else None
+            password = secret(self.ssl_key_password_file) if self.ssl_key_password_file else ""  # None: it asks the terminal
             context.load_cert_chain(str(self.ssl_certificate_file), str(self.ssl_key_file), password)
         return context
 

@@ -214,6 +214,18 @@ def test_a_certificate_of_the_client_s(broker: Broker) -> None:
         assert "wants a certificate of the client's" in found.what and "kafka.ssl_certificate_file" in found.remedy
 
 
+def test_a_certificate_and_a_key_that_do_not_go_together(broker: Broker) -> None:
+    tls = {"kafka_security_protocol": "ssl", "kafka_ssl_certificate_file": broker.files / "broker.pem"}
+    other = one(context(**tls, kafka_ssl_key_file=broker.files / "stranger.key"), "Kafka's secrets")
+    assert "can't be used: key values mismatch" in other.what and "kafka.ssl_key_file" in other.where
+    locked = broker.files / "locked.key"
+    command = ["openssl", "pkcs8", "-topk8", "-in", broker.files / "broker.key", "-passout", f"pass:{PASSWORD}", "-out", locked]
+    subprocess.run(command, check=True, capture_output=True)
+    closed = one(context(**tls, kafka_ssl_key_file=locked), "Kafka's secrets")
+    assert "kafka.ssl_key_password_file" in closed.remedy
+    well(context(**tls, kafka_ssl_key_file=locked, kafka_ssl_key_password_file=broker.secret(PASSWORD)), "Kafka's secrets")
+
+
 def test_a_broker_that_sends_its_clients_astray(broker: Broker) -> None:
     for _ in range(2):  # librdkafka does not always give the metadata, once it has tried to follow it
         found = one(context(kafka_brokers=broker.at("astray")), "advertised listeners")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from reward_producers.kafka_settings import Kafka
 from reward_schemas.errors import MonitorError
 from reward_schemas.settings import secret
 
@@ -31,7 +32,13 @@ def look(section: str, context: Context) -> Iterator[Finding]:
         usable += 1
         if name.endswith(("password_file", "key_file")) and _open_to_others(file):
             yield warning(f"Every user of this machine can read {file}.", setting, f"chmod 600 {file}")
-    if usable:
+    if section == "kafka" and usable == len(files) and (problem := _unfit(values)):
+        yield error(
+            f"The client's certificate and key can't be used: {problem}.",
+            context.setting("kafka.ssl_key_file"),
+            "name the key of that certificate (PEM), and the key's password, if it has one, in kafka.ssl_key_password_file",
+        )
+    elif usable:
         yield ok(f"{usable} file{'s' if usable > 1 else ''} with secrets or certificates can be read")
 
 
@@ -49,6 +56,15 @@ def _unusable(name: str, file: Path) -> str:
         return "it holds no certificates in PEM text"
     except OSError as problem:
         return str(problem.strerror)
+    return ""
+
+
+def _unfit(kafka: Kafka) -> str:
+    """Why a certificate and its key don't go together, in OpenSSL's words; empty where they do."""
+    try:
+        kafka.tls_context()
+    except ssl.SSLError as problem:
+        return (problem.reason or "it can't be read").lower().replace("_", " ")
     return ""
 
 
