@@ -131,7 +131,7 @@ def differences(
         if (count := partitions[topic.name]) != topic.partitions:
             remedy = (
                 "a partition count cannot be changed without breaking the order of runs: start with "
-                f"{count} partitions, or stop everything, delete the topic with its records "
+                f"{count} partitions (REWARD_MONITOR_TOPICS_PARTITIONS={count}), or stop everything, delete the topic with its records "
                 f"(kafka-topics.sh --bootstrap-server {brokers} --delete --topic {topic.name}) and start again"
             )
             found.append(Difference(topic.name, "partition count", str(topic.partitions), str(count), remedy))

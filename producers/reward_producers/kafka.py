@@ -15,7 +15,6 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -33,13 +32,13 @@ from reward_producers.sparse import Sparse
 __all__ = [
     "EARLIEST",
     "LATEST",
+    "NEWEST",
     "OFFSET_BEGINNING",
     "OFFSET_END",
     "AdminClient",
     "ConfigResource",
     "Consumer",
     "ConsumerGroupState",
-    "ConsumerGroupTopicPartitions",
     "KafkaError",
     "KafkaException",
     "Message",
@@ -55,9 +54,10 @@ __all__ = [
     "producer",
 ]
 
-# Of list_offsets: the two ends of a partition.
+# Of list_offsets: the two ends of a partition, and its newest record with that one's time.
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent_kafka leaves it without types
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the same
+NEWEST: OffsetSpec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call] # the same
 
 _log = logging.getLogger("reward_monitor.kafka")
 _log.addFilter(Sparse())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,6 +69,16 @@ class Kafka(Struct, frozen=True, kw_only=True):
             if self.ssl_key_password_file:
                 options["ssl.key.password"] = secret(self.ssl_key_password_file)
         return options
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The same for clients that use Python's TLS; None without. Raises MonitorError of a password, OSError of other files."""
+        if not self.tls:
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_ca_file and str(self.ssl_ca_file))
+        if self.ssl_certificate_file and self.ssl_key_file:
+            password = secret(self.ssl_key_password_file) if self.ssl_key_password_file else ""  # None: it asks the terminal
+            context.load_cert_chain(str(self.ssl_certificate_file), str(self.ssl_key_file), password)
+        return context
 
 
 class OfTrainer(Struct, frozen=True, kw_only=True):

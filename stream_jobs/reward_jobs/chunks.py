@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -125,12 +124,7 @@ def chunk_app(name: str, kafka: Kafka, source: str, datadir: Path, assign: Assig
 
 def _credentials(kafka: Kafka) -> Any:
     """Faust's form of the keys to the cluster; None for none. They are known to fit: `kafka.entered` has used them."""
-    context = None
-    if kafka.tls:
-        context = ssl.create_default_context(cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file))
-        if kafka.ssl_certificate_file and kafka.ssl_key_file:
-            password = secret(kafka.ssl_key_password_file) if kafka.ssl_key_password_file else ""  # None: it asks the terminal
-            context.load_cert_chain(str(kafka.ssl_certificate_file), str(kafka.ssl_key_file), password)
+    context = kafka.tls_context()
     if kafka.sasl and kafka.sasl_password_file:
         return faust.SASLCredentials(
             username=kafka.sasl_username,
