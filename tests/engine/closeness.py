@@ -15,7 +15,7 @@ RTOL = 1e-13  # of the largest value, for a mean
 SUM_RTOL = 1e-12  # of what is added up
 
 EXACT = {
-    "count", "missing", "not_scored", "non_finite", "positive", "zero", "ranged", "at_low", "at_high", "outside", "groups",
+    "count", "missing", "not_scored", "non_finite", "positive", "zero", "ranged", "at_low", "at_high", "limited", "outside", "groups",
     "groups_of_two", "grouped", "size_squares", "flat", "flat_low", "flat_high", "tried_2", "tried_4", "tried_8", "minimum",
     "maximum",
 }  # fmt: skip
