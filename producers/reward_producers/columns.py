@@ -129,7 +129,7 @@ def rollout(
         advantage=None if advantages is None else vectors.numbers("advantages", advantages, n),
         truncated=None if truncated is None else vectors.whole("truncated", truncated, n, most=1),
         more=more,
-        group_size=_whole("group_size", group_size or 0, GROUP_SIZE_MAX),
+        group_size=whole_number("group_size", group_size or 0, GROUP_SIZE_MAX),
         columns=_further(columns or {}, n),
     )
 
@@ -201,15 +201,16 @@ def size_of(body: object) -> int:
     return len(body.table.raw) + further + sum(column.nbytes for column in fixed if column is not None)
 
 
-def _step(given: int) -> int:
-    return _whole("step", given, STEP_MAX)
-
-
-def _whole(field: str, given: int, most: int) -> int:
+def whole_number(field: str, given: int, most: int, least: int = 0) -> int:
+    """A whole number of any make within bounds; raises `Refused`."""
     try:
         whole = int(given)
     except (TypeError, ValueError, OverflowError):
         raise Refused(field, f"{given!r:.60} is not a number") from None
-    if whole != given or not 0 <= whole <= most:
-        raise Refused(field, f"{given!r:.60}, a whole number from 0 to {most} is needed")
+    if whole != given or not least <= whole <= most:
+        raise Refused(field, f"{given!r:.60}, a whole number from {least} to {most} is needed")
     return whole
+
+
+def _step(given: int) -> int:
+    return whole_number("step", given, STEP_MAX)

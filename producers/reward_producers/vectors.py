@@ -83,8 +83,10 @@ def _array(field: str, given: Vector, dtype: type) -> np.ndarray:
         if dtype is np.float32:
             given = given.float()  # bfloat16, which numpy lacks; whole numbers past 2^24 would not survive it
         given = given.cpu().numpy()
+    # A dtype of another library may have a value for none, which numpy would read as NaN.
+    foreign = hasattr(given, "dtype") and not isinstance(given.dtype, np.dtype)
     try:
-        return np.asarray(given)
+        return np.asarray(given, object if foreign else None)
     except (TypeError, ValueError, OverflowError) as error:
         raise Refused(field, f"not numbers: {error}") from None
 
