@@ -145,8 +145,9 @@ def _place(
     groups: Groups | None = None,
     waiting: Waiting | None = None,
 ) -> None:
-    slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
-    lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
+    if moment.event_ms:  # without a time, which a tracker's messages lack, it stands on the axis of steps alone
+        slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
+        lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
     lane = run.lane(STEP, kind)
     pane = lanes.add(run, lane, step, what, moment, out)
     if groups is not None and step in lane.open and (split := panes.met(lane.open[step], groups.ids)):
