@@ -30,7 +30,7 @@ from reward_engine.groups import Groups
 from reward_engine.lanes import Moment
 from reward_engine.panes import Said
 from reward_engine.senders import Report, Seen, Sender
-from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Waiting, senders_active
+from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Series, Waiting, senders_active
 
 
 class Refusal(Exception):
@@ -158,20 +158,30 @@ def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
     names = [TOTAL, *body.table.names]
     if len(set(series.names) | set(names)) > bounds.SERIES_MAX:
         raise Refusal("functions", f"more than {bounds.SERIES_MAX} reward functions in one run")
+    what, waiting = said_of(series, body)
+    _place(run, REWARD, body.step, what, moment, body.more, out, waiting)
+    if columns := body.of_completions:
+        _completions(run, columns, body, moment, out)
+
+
+def said_of(series: Series, body: Rollout) -> tuple[Said, Waiting | None]:
+    """What a rollout says of its rewards, and its completions where groups wait for other messages; new series are noted."""
     rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
     values, status = with_total(body)
     lengths = None if body.length is None else body.length.astype(np.float64)
     weights = np.append(1.0, body.table.weights)
     lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
-    groups, waiting = Groups(body.group), None
+    groups = Groups(body.group)
     if body.group_size and (groups.sizes < body.group_size).any():
         what = panes.said(rows, Block(values, status, lo=lo, hi=hi, weights=weights))
-        waiting = Waiting(rows, body.group, body.group_size, values, status, lengths)
-    else:
-        what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=groups, lengths=lengths, weights=weights))
-    _place(run, REWARD, body.step, what, moment, body.more, out, waiting)
-    if columns := body.of_completions:
-        _completions(run, columns, body, moment, out)
+        return what, Waiting(rows, body.group, body.group_size, values, status, lengths)
+    return panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=groups, lengths=lengths, weights=weights)), None
+
+
+def said_of_completions(series: Series, columns: dict[str, np.ndarray]) -> Said:
+    """What is known of the completions beside their rewards: length, advantage, truncated, ...; new series are noted."""
+    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
+    return panes.said(rows, Block(np.array([*columns.values()], np.float64)))
 
 
 @lru_cache(maxsize=4096)
@@ -189,13 +199,10 @@ def _end(given: float | None) -> float:
 
 
 def _completions(run: Run, columns: dict[str, np.ndarray], body: Rollout, moment: Moment, out: Emitter) -> None:
-    """What is known of the completions beside their rewards: length, advantage, truncated, ..."""
     series = run.series[COMPLETION]
     if len(set(series.names) | set(columns)) > bounds.SERIES_MAX:
         raise Refusal("columns", f"more than {bounds.SERIES_MAX} columns of completions in one run")
-    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
-    values = np.array([*columns.values()], np.float64)
-    _place(run, COMPLETION, body.step, panes.said(rows, Block(values)), moment, body.more, out)
+    _place(run, COMPLETION, body.step, said_of_completions(series, columns), moment, body.more, out)
 
 
 def with_total(body: Rollout) -> tuple[np.ndarray, np.ndarray | None]:
