@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from reward_engine.groups import Groups
+from reward_engine.logarithm import ln
 
 _AT_END = 0.01  # of a declared range: so near to an end a value counts as at it
-_EQUAL = 1e-8  # relative to the values: a group's rewards that differ by no more are equal
+_EQUAL = 1e-12  # relative to the values, or to 1: rewards of a group that differ by no more are equal but for a total's rounding
 
 
 class Block:
@@ -59,9 +60,11 @@ class Block:
     @cached_property
     def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """float64[K] and float64[K, n]: a value of each series, and what the others differ from it by; 0 for no value."""
-        base = np.where(self.finite[:, 0], self.values[:, 0], 0.0)
-        offsets = self.values - base[:, None]
-        return base, offsets if self.whole else np.where(self.finite, offsets, 0.0)
+        if self.whole:
+            return self.values[:, 0], self.values - self.values[:, :1]
+        first = self.finite.argmax(axis=1)
+        base = self.known[np.arange(len(first)), first]
+        return base, np.where(self.finite, self.known - base[:, None], 0.0)
 
     @cached_property
     def _mean_offset(self) -> np.ndarray:
@@ -115,14 +118,19 @@ class Block:
     # --- against the declared range
 
     @cached_property
+    def _bounded(self) -> np.ndarray:
+        """bool[K]: whether there is a declared range with two ends."""
+        return np.isfinite(self.hi - self.lo)
+
+    @cached_property
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
-        margin = _AT_END * (self.hi - self.lo)
+        margin = _AT_END * np.where(self._bounded, self.hi - self.lo, np.nan)
         return (self.lo + margin)[:, None], (self.hi - margin)[:, None]
 
     @cached_property
     def ranged(self) -> np.ndarray:
         """float64[K]: how many values have a declared range to stand in."""
-        return np.where(np.isfinite(self.hi - self.lo), self.count, 0.0)
+        return np.where(self._bounded, self.count, 0.0)
 
     @cached_property
     def at_high(self) -> np.ndarray:
@@ -142,8 +150,7 @@ class Block:
     @cached_property
     def total_absolute(self) -> np.ndarray:
         """float64[K]: over the completions that each series scored, the sum of |weight x reward| over all functions."""
-        if self.weights is None:
-            return np.zeros(len(self.values))
+        assert self.weights is not None
         of_completion = np.abs(self.known[1:] * self.weights[1:, None]).sum(axis=0)
         return np.where(self.finite, of_completion, 0.0).sum(axis=1)
 
@@ -163,11 +170,6 @@ class Block:
         return self._groups.sums(self._offsets[1]) / np.maximum(self.group_counts, 1.0)
 
     @cached_property
-    def group_means(self) -> np.ndarray:
-        """float64[K, P]; 0 where a group has no value."""
-        return np.where(self.group_counts > 0, self._offsets[0][:, None] + self.group_offsets, 0.0)
-
-    @cached_property
     def group_mean(self) -> np.ndarray:
         """float64[K]: the mean of the group means."""
         have = self.group_counts > 0
@@ -179,6 +181,12 @@ class Block:
         """float64[K]: the sum of squared deviations of the group means from their mean."""
         apart = np.where(self.group_counts > 0, self.group_offsets - (self.group_mean - self._offsets[0])[:, None], 0.0)
         return (apart * apart).sum(axis=1)
+
+    @cached_property
+    def between(self) -> np.ndarray:
+        """float64[K]: the sum over all values of the squared deviation of their group's mean from the mean."""
+        apart = self.group_offsets - self._mean_offset[:, None]
+        return (self.group_counts * (apart * apart)).sum(axis=1)
 
     @cached_property
     def centred(self) -> np.ndarray:
@@ -244,16 +252,16 @@ class Block:
     def log_lengths(self) -> np.ndarray:
         """float64[K, n]: the logarithm of each completion's length less its mean over the group's scored ones; 0 elsewhere."""
         assert self.lengths is not None
-        logs = np.where(self.finite, np.log(np.maximum(self.lengths, 1.0)), 0.0)
+        logs = np.where(self.finite, ln(np.maximum(self.lengths, 1.0)), 0.0)
         apart = logs - self._groups.spread(self._groups.sums(logs) / np.maximum(self.group_counts, 1.0))
         return np.where(self.finite, apart, 0.0)
 
-    def products(self) -> np.ndarray:
-        """float64[K, K]: the sums over all completions of the products of two series' deviations from their group means."""
-        k = len(self.values)
-        out = np.empty((k, k))
-        for i in range(k):
-            out[i, i:] = out[i:, i] = (self.centred[i] * self.centred[i:]).sum(axis=1)
+    def products(self, which: np.ndarray) -> np.ndarray:
+        """float64[k, k]: of these series, bool[K], the sums of the products of two ones' deviations from their group means."""
+        centred = self.centred if which.all() else self.centred[which]
+        out = np.empty((len(centred), len(centred)))
+        for i, one in enumerate(centred):
+            out[i, i:] = out[i:, i] = (one * centred[i:]).sum(axis=1)
         return out
 
     @property

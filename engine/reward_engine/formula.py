@@ -18,8 +18,6 @@ import numpy as np
 
 from reward_engine.sums import INDEX
 
-# Beside the sums, what a formula may use of a series: its weight in the total.
-WEIGHT = "weight"
 _FUNCTIONS: dict[str, Any] = {"sqrt": np.sqrt, "abs": np.abs, "log10": np.log10, "pow": np.power}
 _NAME = re.compile(r"\b[a-z][a-z_0-9]*\b")
 
@@ -28,7 +26,7 @@ _NAME = re.compile(r"\b[a-z][a-z_0-9]*\b")
 class Measure:
     """A number that users meet.
 
-    unit: of its value. formula: over sums and `weight`; empty for one that the fold takes from the sketch. means,
+    unit: of its value. formula: over sums; empty for one that the fold takes from the sketch. means,
     not_means: what it says, and what it must not be taken for. source: a reference. low, high: its range. total: it is
     a share of the weighted total, and unknown for an audit function, which has none. whole: a whole number. quantile:
     which one of the sketch.
@@ -64,6 +62,6 @@ class Measure:
 
 @np.errstate(all="ignore")
 def value(measure: Measure, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """float64[series]: a measure of columns of sums, and `weight`; NaN where it is unknown."""
+    """float64[series]: a measure of columns of sums; NaN where it is unknown."""
     found = np.asarray(eval(measure.code, {"__builtins__": {}}, {**_FUNCTIONS, **columns}), np.float64)  # noqa: S307 - ours
     return np.where(np.isfinite(found), found, np.nan)

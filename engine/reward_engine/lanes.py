@@ -77,6 +77,7 @@ def close(run: Run, lane: Lane, slot: int, out: Emitter) -> None:
     pane = lane.open.pop(slot)
     for what in panes.give_up(pane, run.series[lane.kind]):
         tell_groups(run, lane, pane, what, pane.event_ms)
+    pane.groups = set()
     lane.held[slot] = pane
     lane.newest = max(lane.newest, slot)
     lane.dirty.discard(slot)

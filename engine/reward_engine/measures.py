@@ -226,7 +226,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "within_variance",
         "reward^2",
-        "within / (count - groups) / (count > groups)",
+        "within / (grouped - groups) / (grouped > groups)",
         "variance within groups",
         low=0,
     ),
@@ -240,10 +240,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "intraclass_correlation",
         "ratio",
-        "((squares - within) / (groups - 1) - within / (count - groups)) / ((squares - within) / (groups - 1) + ((count - size_squares / count) / (groups - 1) - 1) * within / (count - groups)) / (groups > 1)",
-        "ICC(1): which part of the variance is between groups; near 1 the completions of a prompt are all alike",
+        "(between / (groups - 1) - within / (grouped - groups)) / (between / (groups - 1) + ((grouped - size_squares / grouped) / (groups - 1) - 1) * within / (grouped - groups)) / (groups > 1)",
+        "ICC(1): which part of the variance is between groups; near 1 the completions of a prompt are all alike; below 0 they are less so than chance makes them",
         source="Shrout, Fleiss 1979",
-        low=-1,
         high=1,
     ),
     Measure(
@@ -257,7 +256,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "zero_variance_low",
         "share",
-        "flat_low / groups_of_two",
+        "flat_low / tried_2",
         "share of the groups whose rewards are all at the lower end: too hard, or broken",
         low=0,
         high=1,
@@ -265,7 +264,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "zero_variance_high",
         "share",
-        "flat_high / groups_of_two",
+        "flat_high / tried_2",
         "share of the groups whose rewards are all at the upper end: solved, or exploited",
         low=0,
         high=1,
@@ -273,8 +272,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "zero_variance_expected",
         "share",
-        "(pow(at_high / count, count / groups) + pow(at_low / count, count / groups)) / (at_high + at_low == count) / (ranged == count)",
-        "of a binary function, the share of groups that chance alone would make equal: p^G + (1 - p)^G; alert on the excess",
+        "(pow(at_high / count, (grouped - groups + groups_of_two) / groups_of_two) + pow(at_low / count, (grouped - groups + groups_of_two) / groups_of_two)) / (at_high + at_low == count) / (ranged == count) / (groups_of_two > 0)",
+        "of a binary function, the share of groups that chance alone would make equal: p^G + (1 - p)^G, G the mean size of groups of at least two; alert on the excess",
         low=0,
         high=1,
     ),
@@ -295,7 +294,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "mean_contribution",
         "share",
-        "weight * centre * count / total_absolute",
+        "weighted / total_absolute",
         "part of the total reward that the function gives: weighted reward / sum of |weighted rewards| of all functions",
         low=-1,
         high=1,
@@ -304,8 +303,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "variance_contribution",
         "share",
-        "weight * total_product / total_within",
-        "part of the advantages' variance that the function drives; all functions' sum to 1, a negative one works against the rest",
+        "weighted_product / total_within",
+        "part of the advantages' variance that the function drives; a negative one works against the rest. All functions' sum to 1 where each scored every completion",
         source="covariance decomposition; cf. GDPO 2601.05242",
         total=True,
     ),

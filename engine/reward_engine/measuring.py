@@ -15,13 +15,12 @@ AUDIT = "audit"
 COLUMNS = (*NAMES, *SKETCHED)  # of a row: its sums, and what was taken from its sketch
 
 
-def measured(table: np.ndarray, weights: Sequence[float] | None = None, roles: Sequence[str] = ()) -> dict[str, np.ndarray]:
+def measured(table: np.ndarray, roles: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Every measure, float64[series] each, of sums, float64[series, sums], or of whole rows, float64[series, COLUMNS].
 
     NaN where it is unknown; those of the sketch only of whole rows.
     """
     columns = dict(zip(COLUMNS, table.T, strict=False))
-    columns[formula.WEIGHT] = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
     audit = np.array([role == AUDIT for role in roles] or [False] * len(table), bool)
     found = {
         m.name: formula.value(m, columns) if m.formula else columns[m.name] for m in MEASURES if m.formula or m.name in columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -135,12 +135,22 @@ def leave_front(run: Run, sender: Sender) -> None:
 
 
 def _place(
-    run: Run, kind: str, step: int, what: Said, moment: Moment, more: bool, out: Emitter, waiting: Waiting | None = None
+    run: Run,
+    kind: str,
+    step: int,
+    what: Said,
+    moment: Moment,
+    more: bool,
+    out: Emitter,
+    groups: Groups | None = None,
+    waiting: Waiting | None = None,
 ) -> None:
     slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
     lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
     lane = run.lane(STEP, kind)
     pane = lanes.add(run, lane, step, what, moment, out)
+    if groups is not None and step in lane.open and (split := panes.met(lane.open[step], groups.ids)):
+        run.count("split_groups", split)
     if pane is not None and waiting is not None:
         for whole in panes.wait(pane, waiting, run.series[kind]):
             lanes.tell_groups(run, lane, pane, whole, moment.event_ms)
@@ -154,28 +164,32 @@ def _place(
 
 
 def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
-    series = run.series[REWARD]
-    names = [TOTAL, *body.table.names]
-    if len(set(series.names) | set(names)) > bounds.SERIES_MAX:
-        raise Refusal("functions", f"more than {bounds.SERIES_MAX} reward functions in one run")
-    what, waiting = said_of(series, body)
-    _place(run, REWARD, body.step, what, moment, body.more, out, waiting)
-    if columns := body.of_completions:
-        _completions(run, columns, body, moment, out)
+    series, columns = run.series[REWARD], body.of_completions
+    _room(series, (TOTAL, *body.table.names), "functions", "reward functions")
+    _room(run.series[COMPLETION], columns, "columns", "columns of completions")
+    what, groups, waiting = said_of(series, body)
+    _place(run, REWARD, body.step, what, moment, body.more, out, groups, waiting)
+    if columns:
+        what = said_of_completions(run.series[COMPLETION], columns)
+        _place(run, COMPLETION, body.step, what, moment, body.more, out)
 
 
-def said_of(series: Series, body: Rollout) -> tuple[Said, Waiting | None]:
-    """What a rollout says of its rewards, and its completions where groups wait for other messages; new series are noted."""
+def said_of(series: Series, body: Rollout) -> tuple[Said, Groups | None, Waiting | None]:
+    """What a rollout says of its rewards, and its groups or, where they need other messages, what waits for them.
+
+    New series are noted. The audit makes a step's row again by this.
+    """
     rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
     values, status = with_total(body)
     lengths = None if body.length is None else body.length.astype(np.float64)
     weights = np.append(1.0, body.table.weights)
     lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
     groups = Groups(body.group)
-    if body.group_size and (groups.sizes < body.group_size).any():
-        what = panes.said(rows, Block(values, status, lo=lo, hi=hi, weights=weights))
-        return what, Waiting(rows, body.group, body.group_size, values, status, lengths)
-    return panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=groups, lengths=lengths, weights=weights)), None
+    parts = bool((groups.sizes < body.group_size).any())
+    waiting = Waiting(rows, body.group, body.group_size, values, status, lengths) if parts else None
+    told = None if parts else groups
+    what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=lengths, weights=weights))
+    return what, told, waiting
 
 
 def said_of_completions(series: Series, columns: dict[str, np.ndarray]) -> Said:
@@ -184,12 +198,16 @@ def said_of_completions(series: Series, columns: dict[str, np.ndarray]) -> Said:
     return panes.said(rows, Block(np.array([*columns.values()], np.float64)))
 
 
+def _room(series: Series, names: Iterable[str], field: str, what: str) -> None:
+    if len(series.names) + sum(name not in series for name in names) > bounds.SERIES_MAX:
+        raise Refusal(field, f"more than {bounds.SERIES_MAX} {what} in one run")
+
+
 @lru_cache(maxsize=4096)
 def _declared(functions: tuple[RewardFunction, ...]) -> tuple[tuple[str, float, str, float, float], ...]:
     """Name, weight, role and range of the total and of each function. The total has a range where all that enter it have."""
-    trained = [f for f in functions if f.role is Role.TRAINED]
-    ends = [sorted((f.weight * _end(f.lo), f.weight * _end(f.hi))) for f in trained]
-    lo, hi = (math.fsum(end) for end in zip(*ends, strict=True)) if ends else (math.nan, math.nan)
+    ends = [_weighted(f) for f in functions if f.role is Role.TRAINED and f.weight]
+    lo, hi = (_finite(sum(end)) for end in zip(*ends, strict=True)) if ends else (math.nan, math.nan)
     roles = {Role.TRAINED: "trained", Role.AUDIT: "audit"}
     return ((TOTAL, 1.0, "total", lo, hi), *((f.name, f.weight, roles[f.role], _end(f.lo), _end(f.hi)) for f in functions))
 
@@ -198,13 +216,17 @@ def _end(given: float | None) -> float:
     return math.nan if given is None else given
 
 
-def _completions(run: Run, columns: dict[str, np.ndarray], body: Rollout, moment: Moment, out: Emitter) -> None:
-    series = run.series[COMPLETION]
-    if len(set(series.names) | set(columns)) > bounds.SERIES_MAX:
-        raise Refusal("columns", f"more than {bounds.SERIES_MAX} columns of completions in one run")
-    _place(run, COMPLETION, body.step, said_of_completions(series, columns), moment, body.more, out)
+def _weighted(of: RewardFunction) -> tuple[float, float]:
+    """The ends of what a function adds to the total: the other way round where it counts against it."""
+    ends = of.weight * _end(of.lo), of.weight * _end(of.hi)
+    return ends if of.weight > 0 else ends[::-1]
 
 
+def _finite(end: float) -> float:
+    return end if math.isfinite(end) else math.nan
+
+
+@np.errstate(over="ignore", invalid="ignore")  # weights may be huge; a total that overflows is not finite, and counted so
 def with_total(body: Rollout) -> tuple[np.ndarray, np.ndarray | None]:
     """Rewards with the weighted total as the first series: float64[1 + K, n], and their status or None.
 
@@ -231,8 +253,7 @@ def with_total(body: Rollout) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _trainer_step(run: Run, body: TrainerStep, moment: Moment, out: Emitter) -> None:
     series = run.series[TRAINER]
-    if len(set(series.names) | set(body.scalars)) > bounds.SERIES_MAX:
-        raise Refusal("scalars", f"more than {bounds.SERIES_MAX} trainer scalars in one run")
+    _room(series, body.scalars, "scalars", "trainer scalars")
     run.senders[moment.event.identity.rank].trains = True
     rows = np.array([series.row(name, 1.0, "trainer") for name in body.scalars])
     values = np.array([*body.scalars.values()], np.float64)[:, None]

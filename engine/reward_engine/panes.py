@@ -15,7 +15,8 @@ from reward_engine.state import Lane, Pane, Rolling, Series, Waiting
 
 @dataclass(frozen=True)
 class Said:
-    """What a message says of the series `rows`: sums, float64[K, sums], products float64[K, K] or None, and the sketch."""
+    """What a message says of the series `rows`: sums, float64[K, sums], products of those among the
+    first PRODUCTS_MAX, float64[k, k], or None where it has no groups, and the sketch."""
 
     rows: np.ndarray
     table: np.ndarray
@@ -23,12 +24,13 @@ class Said:
     sketch: Sketch | None = None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as in the sums: what overflows is unknown
 def said(rows: np.ndarray, block: Block, *, groups_alone: bool = False) -> Said:
     """What a block says; groups_alone: the values themselves have been said."""
     return Said(
         rows,
         sums.reduce(block, values=not groups_alone),
-        block.products() if block.groups and len(rows) > 1 and rows.max() < bounds.PRODUCTS_MAX else None,
+        block.products(rows < bounds.PRODUCTS_MAX) if block.groups else None,
         None if groups_alone else sketch.counted(sketch.codes(rows, block.values, block.finite)),
     )
 
@@ -41,9 +43,19 @@ def take(pane: Pane, what: Said, series: int) -> None:
         kept = min(series, bounds.PRODUCTS_MAX)
         if (short := kept - len(pane.products)) > 0:
             pane.products = np.pad(pane.products, (0, short))
-        pane.products[np.ix_(what.rows, what.rows)] += what.products
+        rows = what.rows[what.rows < kept]
+        pane.products[np.ix_(rows, rows)] += what.products
     if what.sketch is not None:
         pane.sketch = sketch.merged([pane.sketch, what.sketch]) if len(pane.sketch.keys) else what.sketch
+
+
+def met(pane: Pane, ids: np.ndarray) -> int:
+    """How many of these groups another message of the step had: spread without being declared so, each part counts as one."""
+    new = set(ids.tolist())
+    known = len(new & pane.groups)
+    if len(pane.groups) < bounds.WAITING_MAX:
+        pane.groups |= new
+    return known
 
 
 def wait(pane: Pane, what: Waiting, series: Series) -> list[Said]:

@@ -8,17 +8,22 @@ histogram or distance between distributions follows from (value, count). The ide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct, field
 
+from reward_engine.logarithm import ln
+
 RELATIVE_ERROR = 1 / 128
+BINS = 32  # of the entropy
 
 _DROPPED = 17  # of float32's 23 binary places; 6 stay, and the leading 1
 _CODES = 16  # bits of a code: sign, exponent, 6 places
 _LARGEST = np.uint32(0x7F7E0000 >> _DROPPED)  # the largest finite code: rounding must not reach infinity
 _SIGN = np.uint32(1 << 14)
+_LN_BINS = 5 * 0.6931471805599453
 
 
 def _none() -> np.ndarray:
@@ -39,15 +44,23 @@ class Sketch(Struct, array_like=True):
         return values[order], self.counts[start:end][order]
 
 
+def rounded(values: np.ndarray) -> np.ndarray:
+    """float64[...]: what a sketch has in place of these values."""
+    return _values(_codes(values))
+
+
 def codes(rows: np.ndarray, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
     """uint32[m], unsorted: the keys of the finite ones of values, float64[K, n], of which row k is series rows[k]."""
+    keys: np.ndarray = _codes(values) | (rows.astype(np.uint32) << np.uint32(_CODES))[:, None]
+    return keys[finite]
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         bits = values.astype(np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(1 << (_DROPPED - 1))) >> np.uint32(_DROPPED)
-    magnitude = np.minimum(rounded & (_SIGN - np.uint32(1)), _LARGEST)
-    signed = np.where(magnitude == 0, 0, magnitude | (rounded & _SIGN)).astype(np.uint32)  # no -0
-    keys: np.ndarray = signed | (rows.astype(np.uint32) << np.uint32(_CODES))[:, None]
-    return keys[finite]
+    near = (bits + np.uint32(1 << (_DROPPED - 1))) >> np.uint32(_DROPPED)
+    magnitude = np.minimum(near & (_SIGN - np.uint32(1)), _LARGEST)
+    return np.where(magnitude == 0, np.uint32(0), magnitude | (near & _SIGN))  # no -0
 
 
 def counted(keys: np.ndarray) -> Sketch:
@@ -83,19 +96,21 @@ def quantile(values: np.ndarray, counts: np.ndarray, q: float) -> float:
     if not len(values):
         return float("nan")
     reached = np.cumsum(counts, dtype=np.int64)
-    return float(values[np.searchsorted(reached, q * reached[-1], side="left")])
+    rank = math.ceil(q * float(reached[-1]) - 1e-9)  # 0.05 x 140 is 7.000000000000001 in floating point
+    return float(values[np.searchsorted(reached, max(rank, 1))])
 
 
 def entropy(values: np.ndarray, counts: np.ndarray, lo: float, hi: float) -> float:
-    """How evenly the values spread, 0 (all alike) to 1; NaN of none.
+    """How evenly the values spread, 0 (all alike) to 1; NaN of fewer than two, which can't spread.
 
     Shannon's entropy over `BINS` bins, corrected by Miller and Madow's (m - 1) / 2N and divided by ln BINS. The bins cut
     the declared range [lo, hi] (NaN: none) into equal parts, with one more at each end for what is outside; without a
     range each octave of either sign is cut into eight. They never follow the data: bins that did would hide a collapse.
     """
-    if not len(values):
+    if counts.sum() < 2:
         return float("nan")
-    if np.isfinite(hi - lo):
+    lo, hi = rounded(np.array([lo, hi])).tolist() if np.isfinite(hi - lo) else (lo, hi)  # as the values were: an end stays one
+    if lo < hi:
         bins = np.clip(np.floor((values - lo) / (hi - lo) * BINS), -1, BINS)
         bins[values == hi] = BINS - 1
     else:
@@ -105,8 +120,5 @@ def entropy(values: np.ndarray, counts: np.ndarray, lo: float, hi: float) -> flo
     per_bin = np.bincount(place, counts)
     n = per_bin.sum()
     shares = per_bin / n
-    nats = -(shares * np.log(shares)).sum() + (len(per_bin) - 1) / (2 * n)
-    return float(min(nats / np.log(BINS), 1.0))
-
-
-BINS = 32
+    nats = -(shares * ln(shares)).sum() + (len(per_bin) - 1) / (2 * n)
+    return float(min(nats / _LN_BINS, 1.0))

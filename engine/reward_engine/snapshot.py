@@ -80,21 +80,20 @@ def joined(pieces: Iterable[bytes]) -> bytes:
 
 def _array_out(value: object) -> object:
     if isinstance(value, np.ndarray):
-        return [value.shape[1] if value.ndim == 2 else 0, value.dtype.str, value.tobytes()]
+        return [value.shape, value.dtype.str, value.tobytes()]
     raise TypeError(f"{type(value)} in the fold's state")
 
 
 def _array_in(wanted: type, value: Any) -> object:
     if wanted is not np.ndarray:
         raise TypeError(f"{wanted} in the fold's state")
-    columns, dtype, raw = value
-    if dtype not in _DTYPES:
-        raise TypeError(f"an array of {dtype!r:.20} in the fold's state")
-    flat = np.frombuffer(raw, dtype).copy()  # the fold writes into it
-    return flat.reshape(-1, columns) if columns else flat
+    shape, dtype, raw = value
+    if dtype not in _DTYPES or not all(type(size) is int and 0 <= size < 2**32 for size in shape):
+        raise TypeError(f"an array of {dtype!r:.20} and shape {shape!r:.60} in the fold's state")
+    return np.frombuffer(raw, dtype).reshape(shape).copy()  # the fold writes into it
 
 
-_DTYPES = ("<f8", "<f4", "<u4", "<i4", "|u1")
+_DTYPES = ("<f8", "<u4", "<i8", "<i4", "|u1")
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_out)
 _HEADER = msgspec.msgpack.Decoder(Header, dec_hook=_array_in)

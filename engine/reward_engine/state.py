@@ -74,6 +74,7 @@ class Pane(Struct, array_like=True):
     event_ms: int = 0  # the latest event time in it
     reported: set[int] = field(default_factory=set)  # ranks that have said all they have to say of it
     flags: set[str] = field(default_factory=set)
+    groups: set[int] = field(default_factory=set)  # ids of those in it, while it is open
 
 
 @dataclass
@@ -107,8 +108,8 @@ class Lane(Struct, array_like=True, dict=True):
         return AXES[self.axis_name]
 
 
-class Series(Struct, array_like=True):
-    """The series of one kind in the order in which they appeared."""
+class Series(Struct, array_like=True, dict=True):
+    """The series of one kind in the order in which they appeared. `rows`, by name, is not part of the state."""
 
     names: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -116,12 +117,18 @@ class Series(Struct, array_like=True):
     lo: list[float] = field(default_factory=list)  # of the declared range; NaN: none
     hi: list[float] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.rows = {name: row for row, name in enumerate(self.names)}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.rows
+
     def row(self, name: str, weight: float, role: str, lo: float = math.nan, hi: float = math.nan) -> int:
         """The row of a series, which is added if it is new. What is declared of it is what the latest message says."""
-        if name in self.names:
-            at = self.names.index(name)
+        if (at := self.rows.get(name)) is not None:
             self.weights[at], self.roles[at], self.lo[at], self.hi[at] = weight, role, lo, hi
             return at
+        self.rows[name] = len(self.names)
         self.names.append(name)
         self.weights.append(weight)
         self.roles.append(role)

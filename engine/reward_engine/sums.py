@@ -91,13 +91,15 @@ SUMS = (
     _add("at_low", lambda b: b.share(b.at_low), "values within 1 % of the declared range of its lower end, or below"),
     _add("at_high", lambda b: b.share(b.at_high), "values within 1 % of the declared range of its upper end, or above"),
     _add("outside", lambda b: b.share(b.outside), "values outside of the declared range"),
+    _add("weighted", _of_total(lambda b: b.weights * b.known.sum(axis=1)), "sum of weight x value, each with its weight at the time"),
     _add(
         "total_absolute",
-        lambda b: b.total_absolute,
+        _of_total(lambda b: b.total_absolute),
         "over the completions scored, the sum of |weight x reward| over all trained functions",
     ),
     _grouped("groups", lambda b: (b.group_counts > 0).sum(axis=1, dtype=np.float64), "groups with a value"),
     _grouped("groups_of_two", lambda b: (b.group_counts > 1).sum(axis=1, dtype=np.float64), "groups with at least two values"),
+    _grouped("grouped", lambda b: b.count, "values in groups that are whole, or never will be: what sums of groups are taken from"),
     _grouped("size_squares", lambda b: (b.group_counts * b.group_counts).sum(axis=1), "sum over groups of (values)^2"),
     _grouped("flat", lambda b: b.flat.sum(axis=1, dtype=np.float64), "groups of at least two values, all equal"),
     _grouped("flat_low", lambda b: b.flat_at(b.at_low), "of these, at the lower end of the declared range"),
@@ -108,6 +110,8 @@ SUMS = (
     _grouped("spread_fourths", lambda b: (b.group_variances**2).sum(axis=1), "sum over groups of their variance^2"),
     _grouped("total_product", _of_total(lambda b: (b.centred * b.centred[0]).sum(axis=1)),
              "sum of (value - its group's mean) x (total - its group's mean)"),
+    _grouped("weighted_product", _of_total(lambda b: b.weights * (b.centred * b.centred[0]).sum(axis=1)),
+             "the sum `total_product`, each value with its weight at the time"),
     _grouped("total_within", _of_total(lambda b: np.repeat(b.group_within[0].sum(), len(b.values))),
              "sum of (total - its group's mean)^2"),
     _grouped("length_product", _with_lengths(lambda b: (b.centred * b.log_lengths).sum(axis=1)),
@@ -119,8 +123,10 @@ SUMS = (
     _grouped("learnability", lambda b: b.learnability, "sum over groups of p(1 - p), p the share of solved completions"),
     Sum("centre", "mean", lambda b: b.mean, "arithmetic mean of the finite values; 0 where there is none"),
     Sum("group_centre", "mean", lambda b: b.group_mean, "mean of the group means", GROUPS, "groups"),
+    Sum("grouped_centre", "mean", lambda b: b.mean, "arithmetic mean of the values in groups", GROUPS, "grouped"),
     Sum("squares", "squares", lambda b: b.squares, "sum of (value - centre)^2; divide by count - 1 for the variance"),
     Sum("group_squares", "squares", lambda b: b.group_squares, "sum of (group mean - group_centre)^2", GROUPS, "groups"),
+    Sum("between", "squares", lambda b: b.between, "sum over groups of values x (group mean - grouped_centre)^2", GROUPS, "grouped"),
     Sum("cubes", "cubes", lambda b: b.cubes, "sum of (value - centre)^3"),
     Sum("fourths", "fourths", lambda b: b.fourths, "sum of (value - centre)^4"),
     Sum("minimum", "min", lambda b: b.extreme(np.minimum, np.inf), "smallest value; +inf where there is none"),
@@ -170,11 +176,12 @@ def add(into: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
     """Merges table, float64[K, sums], into these rows of `into`, in place. The rows are distinct."""
     target = into[rows]
     before, more = target[:, _COUNTS], table[:, _COUNTS]
-    apart = table[:, _MEAN] - target[:, _MEAN]
     share = more / np.maximum(before + more, 1.0)
+    step = np.where(more > 0, table[:, _MEAN] - target[:, _MEAN], 0.0)
+    apart = np.where(before > 0, step, 0.0)  # of two that have a mean; squares of 0 stay 0 where the mean's would overflow
     _add_higher(target, table, apart[:, 0], share[:, 0])
     target[:, _ADD] += table[:, _ADD]
-    target[:, _MEAN] += apart * share
+    target[:, _MEAN] += step * share
     target[:, _SQUARES] += table[:, _SQUARES] + apart * apart * before * share
     np.minimum(target[:, _MIN], table[:, _MIN], out=target[:, _MIN])
     np.maximum(target[:, _MAX], table[:, _MAX], out=target[:, _MAX])
@@ -183,19 +190,15 @@ def add(into: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
 
 def _add_higher(target: np.ndarray, table: np.ndarray, d: np.ndarray, share: np.ndarray) -> None:
     """The third and fourth moments, before the counts, means and squares that they need are changed."""
-    a, b = target[:, _COUNT], table[:, _COUNT]
     s2, t2, s3, t3 = target[:, _SQUARE], table[:, _SQUARE], target[:, _CUBE], table[:, _CUBE]
-    rest = 1.0 - share  # a / n, and share is b / n
-    known = (a > 0) & (b > 0)
-    d = np.where(known, d, 0.0)
-    pair = a * share  # a b / n
-    fourths = (
-        d**4 * pair * (rest * rest - rest * share + share * share)
-        + 6 * d * d * (rest * rest * t2 + share * share * s2)
+    rest = 1.0 - share  # a / n, where share is b / n
+    pair, square = target[:, _COUNT] * share, d * d  # a b / n; products, since powers are rounded otherwise on other processors
+    target[:, _FOURTH] += table[:, _FOURTH] + (
+        square * square * pair * (rest * rest - rest * share + share * share)
+        + 6 * square * (rest * rest * t2 + share * share * s2)
         + 4 * d * (rest * t3 - share * s3)
     )
-    target[:, _FOURTH] += table[:, _FOURTH] + np.where(known, fourths, 0.0)
-    target[:, _CUBE] += t3 + np.where(known, d**3 * pair * (rest - share) + 3 * d * (rest * t2 - share * s2), 0.0)
+    target[:, _CUBE] += t3 + square * d * pair * (rest - share) + 3 * d * (rest * t2 - share * s2)
 
 
 @_quiet
@@ -209,13 +212,14 @@ def merged(tables: list[np.ndarray]) -> np.ndarray:
     out[:, _ADD] = _added(stack[:, :, _ADD])
     counts, means = stack[:, :, _COUNTS], stack[:, :, _MEAN]
     base = np.take_along_axis(means, (counts > 0).argmax(axis=0)[None], axis=0)  # the first that is known: exact if all are equal
-    out[:, _MEAN] = base[0] + _added(counts * (means - base)) / np.maximum(_added(counts), 1.0)
-    apart = means - out[:, _MEAN]
-    out[:, _SQUARES] = _added(stack[:, :, _SQUARES]) + _added(counts * apart**2)
-    n, d = counts[:, :, 0], np.where(counts[:, :, 0] > 0, apart[:, :, 0], 0.0)
+    out[:, _MEAN] = base[0] + _added(counts * np.where(counts > 0, means - base, 0.0)) / np.maximum(_added(counts), 1.0)
+    apart = np.where(counts > 0, means - out[:, _MEAN], 0.0)
+    out[:, _SQUARES] = _added(stack[:, :, _SQUARES]) + _added(counts * (apart * apart))
+    n, d = counts[:, :, 0], apart[:, :, 0]
     squares, cubes, fourths = (stack[:, :, place] for place in (_SQUARE, _CUBE, _FOURTH))
-    out[:, _CUBE] = _added(cubes + 3 * d * squares + n * d**3)
-    out[:, _FOURTH] = _added(fourths + 4 * d * cubes + 6 * d * d * squares + n * d**4)
+    square = d * d
+    out[:, _CUBE] = _added(cubes + 3 * d * squares + n * (square * d))
+    out[:, _FOURTH] = _added(fourths + 4 * d * cubes + 6 * square * squares + n * (square * square))
     np.minimum.reduce(stack[:, :, _MIN], axis=0, out=out[:, _MIN])
     np.maximum.reduce(stack[:, :, _MAX], axis=0, out=out[:, _MAX])
     return out

@@ -12,7 +12,7 @@ from reward_engine.measures import BY_NAME, MEASURES
 from reward_engine.sums import SUMS, VALUES
 
 # Sums that say nothing of values that are no rewards: these have no range, no weight, and nobody to score them.
-_OF_REWARDS = {"missing", "not_scored", "ranged", "at_low", "at_high", "outside", "total_absolute"}
+_OF_REWARDS = {"missing", "not_scored", "ranged", "at_low", "at_high", "outside", "weighted", "total_absolute"}
 
 
 def sum_columns() -> dict[str, str]:

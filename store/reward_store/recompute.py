@@ -34,7 +34,7 @@ class Step:
 
     def add(self, body: Rollout) -> None:
         """Takes what a message says of rewards."""
-        what, waiting = said_of(self.series, body)
+        what, _, waiting = said_of(self.series, body)
         self._take(what)
         for whole in panes.wait(self.pane, waiting, self.series) if waiting else ():
             self._take(whole)

@@ -37,7 +37,7 @@ class Trainer:
 
     def rollout(self, step: int, at_ms: int, values: np.ndarray | None = None, **more: object) -> Event:
         values = rewards(1000 * self.rank + step) if values is None else np.asarray(values, np.float32)
-        group = np.zeros(values.shape[1], np.int32)
+        group = np.asarray(more.pop("group", [0] * values.shape[1]), np.int32)
         return self.event(Rollout(step=step, table=more.pop("table", TABLE), rewards=values, group=group, **more), at_ms)
 
     def trainer(self, step: int, at_ms: int, **scalars: float) -> Event:

@@ -11,13 +11,12 @@ from reward_engine import sums
 from reward_engine.measuring import measured
 from reward_engine.sums import INDEX, NAMES, SUMS, Block
 
+from tests.engine.closeness import assert_close
+
 pytestmark = pytest.mark.filterwarnings("error")  # numpy's, too: an overflow or an invalid value fails a test
 
 F32_MAX = float(np.finfo(np.float32).max)
-EXACT = [INDEX[s.name] for s in SUMS if s.merge not in ("mean", "squares")]
-MOMENTS = [INDEX["centre"], INDEX["squares"]]
 COUNTS = [INDEX[name] for name in ("count", "missing", "not_scored", "non_finite")]
-RTOL = 1e-13  # of the largest value for a mean, of it squared times the count for squares; and see `assert_close`
 
 # Rewards as trainers send them: float32, any of them.
 float32 = st.one_of(
@@ -48,16 +47,6 @@ def status_of(values: np.ndarray, status: np.ndarray | None) -> np.ndarray:
 
 def joined(parts: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([v for v, _ in parts], axis=1), np.concatenate([status_of(v, s) for v, s in parts], axis=1)
-
-
-def assert_close(got: np.ndarray, wanted: np.ndarray) -> None:
-    """Counts, minima and maxima exactly; moments within rounding of the largest value, squares also of themselves."""
-    np.testing.assert_array_equal(got[:, EXACT], wanted[:, EXACT])
-    count = wanted[:, INDEX["count"]]
-    largest = np.where(count > 0, np.maximum(np.abs(wanted[:, INDEX["minimum"]]), np.abs(wanted[:, INDEX["maximum"]])), 0.0)
-    apart = np.abs(got[:, MOMENTS] - wanted[:, MOMENTS])
-    assert (apart[:, 0] <= RTOL * largest).all(), (got, wanted)
-    assert (apart[:, 1] <= 1e-12 * wanted[:, INDEX["squares"]] + count * (RTOL * largest) ** 2).all(), (got, wanted)
 
 
 # ---- laws ---------------------------------------------------------------------------------------------------------

@@ -76,6 +76,17 @@ def _result(**body: Any) -> results_pb2.Result:
 
 EVENTS: dict[str, Event | Control] = {
     "rollout": _event(0, Rollout(step=41, table=function_table(FUNCTIONS), more=True, **VECTORS)),
+    "rollout_in_parts": _event(
+        1,
+        Rollout(
+            41,
+            function_table((RewardFunction("f", lo=0.0, hi=1.0),)),
+            np.ones((1, 2), "<f4"),
+            np.array([-1, 2**31 - 1], "<i4"),
+            group_size=2**20,
+            columns={"kl": np.array([-0.0, np.inf], "<f4"), "доля ✓": np.array([0.125, 1e-45], "<f4")},
+        ),
+    ),
     "rollout_bare": _event(
         2**48, Rollout(0, function_table((RewardFunction("f"),)), np.ones((1, 1), "<f4"), np.zeros(1, "<i4")), attempt=0, rank=0
     ),
@@ -108,6 +119,24 @@ RESULTS: dict[str, results_pb2.Result] = {
             roles=["total", "trained"],
             sums=["count", "minimum"],
             values=np.array([[4.0, np.inf], [3.0, -1e8]], "<f8").tobytes(),
+        )
+    ),
+    "pane_of_a_step": _result(
+        pane=results_pb2.PaneRow(
+            window="step",
+            kind="reward",
+            slot=41,
+            series=["total", "accuracy"],
+            weights=[1.0, 1.0],
+            roles=["total", "trained"],
+            sums=["count"],
+            values=np.array([[2.0], [2.0]], "<f8").tobytes(),
+            lo=[float("nan"), 0.0],
+            hi=[float("nan"), 1.0],
+            products=np.array([[0.5, 0.25], [0.25, 2.0]], "<f8").tobytes(),
+            sketch_sizes=[1, 2],
+            sketch_values=np.array([0.5, -0.25, 1.0], "<f4").tobytes(),
+            sketch_counts=np.array([2, 1, 1], "<u4").tobytes(),
         )
     ),
     "run": _result(
@@ -196,15 +225,18 @@ def stored() -> list[tuple[str, bytes, str]]:
 
 
 def differences(name: str, raw: bytes, said: str) -> list[str]:
-    """Where today's code understands a stored message otherwise. Fields that were not known then are no difference."""
+    """Where today's code understands a stored message otherwise. A field that was not known then has to be unsaid."""
     kind = name.split("/")[1].split("-", maxsplit=1)[0]
     key = json.loads(said).get("key")
     today = meaning(kind, key.encode() if key else None, raw)
     return differing(said, today)
 
 
+UNSAID = (None, False, 0, "", [], {})
+
+
 def differing(said: str, today: str) -> list[str]:
-    """Where one JSON text lacks or contradicts what another says; it may say more."""
+    """Where one JSON text lacks or contradicts what another says. It may have more fields; they say nothing."""
     as_text = {"parse_float": str}  # -0.0 is not 0.0 here
     return list(_differing("", json.loads(said, **as_text), json.loads(today, **as_text)))
 
@@ -213,6 +245,9 @@ def _differing(place: str, said: Any, today: Any) -> Iterator[str]:
     if isinstance(said, dict) and isinstance(today, dict):
         for name, value in said.items():
             yield from _differing(f"{place}.{name}", value, today.get(name, "gone"))
+        for name in today.keys() - said.keys():
+            if today[name] not in UNSAID:
+                yield f"{place}.{name}: was not known, {today[name]!r} is read"
     elif isinstance(said, list) and isinstance(today, list) and len(said) == len(today):
         for at, (one, other) in enumerate(zip(said, today, strict=True)):
             yield from _differing(f"{place}[{at}]", one, other)

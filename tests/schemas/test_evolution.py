@@ -86,7 +86,7 @@ def test_a_forbidden_change_is_refused_with_its_place(damage: Damage, place: tup
 
 def test_a_field_that_moved_is_refused() -> None:
     def damage(s: dict) -> None:
-        _rollout(s)["numbers"]["11"] = _rollout(s)["numbers"].pop("6")
+        _rollout(s)["numbers"]["13"] = _rollout(s)["numbers"].pop("6")
 
     (change,) = [c for c in compare(recorded(), _now(damage)) if c.forbidden]
     assert (change.field, change.number) == ("status", 6)
@@ -119,11 +119,11 @@ def test_a_hole_in_a_reserved_range_is_seen() -> None:
 @pytest.mark.parametrize(
     ("addition", "field"),
     [
-        (_set(_rollout, "11", name="turns", type="bytes", label="optional"), "turns"),
+        (_set(_rollout, "13", name="turns", type="bytes", label="optional"), "turns"),
         (_set(_envelope, "22", name="note", type="message", label="optional", of="rewards.v1.Tick", oneof="kind"), "note"),
         (_set(_status, "3", name="TIMED_OUT"), "TIMED_OUT"),
         (lambda s: s["messages"].update({"rewards.v1.Note": {"numbers": {}, "reserved": []}}), ""),
-        (lambda s: _rollout(s)["reserved"].append([12, 15]), "(reserved)"),
+        (lambda s: _rollout(s)["reserved"].append([14, 17]), "(reserved)"),
     ],
 )
 def test_an_addition_is_allowed_and_has_to_be_recorded(addition: Damage, field: str) -> None:

@@ -39,6 +39,20 @@ def test_the_comparison_sees_a_changed_bit() -> None:
     assert golden.differences(name, raw[:-1], said)
 
 
+def test_a_field_that_came_later_has_to_be_unsaid() -> None:
+    name, raw, said = next(stored for stored in STORED if stored[0].endswith("event-rollout"))
+    assert golden.differing(said, golden.meaning("event", golden.key_of(golden.EVENTS["rollout"]), raw)) == []
+    message = events_pb2.Envelope.FromString(raw)
+    message.rollout.group_size = 8
+    (difference,) = golden.differences(name, message.SerializeToString(), said)
+    assert difference == ".parsed.body.group_size: was not known, 8 is read"
+    for more in ('{"a": 1, "b": "0"}', '{"a": 1, "b": [0]}', '{"a": 1, "b": 0.5}', '{"a": 1, "b": {"c": 0}}'):
+        assert golden.differing('{"a": 1}', more)
+    for more in ('{"a": 1, "b": ""}', '{"a": 1, "b": []}', '{"a": 1, "b": {}}', '{"a": 1, "b": 0}', '{"a": 1, "b": null}'):
+        assert not golden.differing('{"a": 1}', more)
+        assert golden.differing(more, '{"a": 1}')  # what was known may not go
+
+
 def test_todays_writer_writes_the_newest_goldens() -> None:
     newest = max(name.split("/")[0] for name, _, _ in STORED)
     written = {f"{newest}/{name}": raw for name, (_, raw) in golden.written_today().items()}

@@ -14,8 +14,10 @@ from hypothesis.extra import numpy as hnp
 from reward_schemas import events_pb2 as pb
 from reward_schemas.encode import encode_control, encode_event, function_table
 from reward_schemas.events import (
+    COLUMNS_MAX,
     COUNT_MAX,
     FUNCTIONS_MAX,
+    GROUP_SIZE_MAX,
     RANK_MAX,
     SEQ_MAX,
     STEP_MAX,
@@ -47,6 +49,7 @@ UINT32, UINT64 = 2**32 - 1, 2**64 - 1
 counts = st.integers(0, COUNT_MAX)
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 names = text.filter(lambda name: name and name != "total") | st.sampled_from(["награда", "报酬", "🎯", "a" * 512, "é" * 256])
+column_names = names.filter(lambda name: name not in ("length", "advantage", "truncated")) | st.just("total")
 finite = st.floats(allow_nan=False, allow_infinity=False)
 ranges = st.one_of(
     st.just((None, None)), finite.map(lambda lo: (lo, None)), finite.map(lambda hi: (None, hi)),
@@ -83,6 +86,8 @@ def rollouts(draw: st.DrawFn) -> Rollout:
         advantage=draw(st.none() | _vector(n, "<f4")),
         truncated=draw(st.none() | _vector(n, "u1")),
         more=draw(st.booleans()),
+        group_size=draw(st.integers(0, GROUP_SIZE_MAX)),
+        columns={name: draw(_vector(n, "<f4")) for name in draw(st.lists(column_names, max_size=3, unique=True))},
     )
 
 
@@ -184,6 +189,8 @@ def _good() -> pb.Envelope:
             length=np.ones(4, "<i4"),
             advantage=np.ones(4, "<f4"),
             truncated=np.zeros(4, "u1"),
+            group_size=8,
+            columns={"kl": np.ones(4, "<f4")},
         ),
     )
     return pb.Envelope.FromString(encode_event(event))
@@ -210,6 +217,10 @@ def _body(**body: object) -> Callable[[pb.Envelope], object]:
     return spoil
 
 
+def _columns(*names: str, values: bytes = bytes(16)) -> Callable[[pb.Envelope], object]:
+    return lambda m: m.rollout.columns.extend(pb.Column(name=name, values=values) for name in names)
+
+
 def _scalars(*names: str) -> Callable[[pb.Envelope], object]:
     return _body(trainer_step=pb.TrainerStep(step=1, scalars=[pb.Scalar(name=name, value=1.0) for name in names]))
 
@@ -228,6 +239,31 @@ BAD = [
     Bad("truncated flags too few", _cut("truncated", 1), "truncated", "3 values, 4 are needed"),
     Bad("statuses too few", _cut("status", 4), "status", "4 values, 8 are needed"),
     Bad("unknown status", _put(status=b"\x03" + bytes(7)), "status", "3, 0 to 2 is taken"),
+    Bad("column too short", _columns("x", values=bytes(12)), "columns['x']", "3 values, 4 are needed"),
+    Bad("column too long", _columns("x", values=bytes(20)), "columns['x']", "5 values, 4 are needed"),
+    Bad(
+        "column cut in a value",
+        _columns("x", values=bytes(15)),
+        "columns['x']",
+        "15 bytes, not a whole number of 4-byte values: truncated",
+    ),
+    Bad("empty column", _columns("x", values=b""), "columns['x']", "0 values, 4 are needed"),
+    Bad("a column twice", _columns("kl"), "columns.name", "'kl' has a column already"),
+    *(
+        Bad(f"a second {name}", _columns(name), "columns.name", f"{name!r} has a column already")
+        for name in ("length", "advantage", "truncated")
+    ),
+    Bad("empty column name", _columns(""), "columns.name", "empty"),
+    Bad("long column name", _columns(LONG), "columns.name", f"10000 bytes long, at most 512 are taken: {'x' * 40}..."),
+    Bad("name of a bad column", _columns("y" * 500, values=b""), f"columns[{'y' * 40!r}]", "0 values, 4 are needed"),
+    Bad(
+        "33 columns",
+        _columns(*map(str, range(COLUMNS_MAX))),
+        "columns",
+        f"{COLUMNS_MAX + 1} columns, at most {COLUMNS_MAX} are taken",
+    ),
+    Bad("group size", _put(group_size=GROUP_SIZE_MAX + 1), "group_size", f"{GROUP_SIZE_MAX + 1}, 0 to {GROUP_SIZE_MAX} is taken"),
+    Bad("group size of -1", _put(group_size=UINT32), "group_size", f"{UINT32}, 0 to {GROUP_SIZE_MAX} is taken"),
     Bad("no completions", _put(completions=0), "completions", "0, at least one is needed: an empty group carries no reward"),
     Bad(
         "nothing at all in it",
@@ -385,7 +421,8 @@ def test_names_may_be_of_any_script(name: str) -> None:
 
 def test_what_is_parsed_cannot_be_written_to() -> None:
     body = parse(b"r", _good().SerializeToString()).body
-    for vector in (body.rewards, body.group, body.status, body.length, body.advantage, body.truncated, body.table.weights):
+    named = (body.rewards, body.group, body.status, body.length, body.advantage, body.truncated, body.table.weights)
+    for vector in (*named, body.columns["kl"]):
         with pytest.raises(ValueError, match="read-only"):
             vector.flat[0] = 1
 

@@ -92,7 +92,7 @@ def test_sql_equals_numpy(client: Client, view: str) -> None:
     assert len(got) == len(table)
     unknown = rows(client, f"SELECT countIf(isNaN(mean)) + countIf(isInfinite(std)) + countIf(isNaN(p50)) FROM {{views}}.{view}")
     assert unknown == [(0,)]
-    expected = measured(table, weights, roles)
+    expected = measured(table, roles)
     for m, landed in zip(MEASURES, got.T, strict=True):
         wanted = expected[m.name]
         assert np.isfinite(wanted).sum() > 10 and (m.whole or np.isnan(wanted).any()), m.name
@@ -239,5 +239,5 @@ def test_completions(client: Client) -> None:
 def test_formulas_name_what_there_is() -> None:
     """A misspelt sum would be an error at a reader's query."""
     for m in MEASURES:
-        known = {*sums.NAMES, formula.WEIGHT, "sqrt", "abs", "log10", "pow"}
+        known = {*sums.NAMES, "sqrt", "abs", "log10", "pow"}
         assert set(formula._NAME.findall(m.formula)) <= known, m.name
