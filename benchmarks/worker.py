@@ -76,9 +76,10 @@ def bare(brokers: str, messages: int) -> None:
 
 def worker(brokers: str, messages: int, data_dir: Path) -> None:
     """The real worker; the process ends when it has folded all."""
-    from reward_jobs import aggregate
+    from reward_jobs import aggregate, logs
     from reward_jobs.chunks import run
 
+    logs.configure()
     watch, take = Stopwatch(), aggregate.Worker.take
     done = 0
 

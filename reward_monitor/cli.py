@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "everything on this machine: Kafka, ClickHouse, the jobs, and a real small GRPO training",
     "up": "keeps everything running on this machine: Kafka, ClickHouse and the jobs",
     "status": "how each part does: state, uptime, memory, lag, last error",
+    "doctor": "finds what is wrong, and says what mends it",
     "logs": "what the parts print",
     "down": "stops what `up` started",
     "sql": "asks ClickHouse, read-only: one query, or a console",

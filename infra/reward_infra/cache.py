@@ -67,6 +67,17 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def differs(path: Path, pin: Pinned) -> str | None:
+    """In what a file differs from its line of the lock, by its contents; None where it fits. Changes nothing."""
+    if not path.exists():
+        return "it is missing"
+    if (size := path.stat().st_size) != pin.size_bytes:
+        return f"it has {size} bytes, the lock says {pin.size_bytes}"
+    if (found := sha256_of(path)) != pin.sha256:
+        return f"its sha256 is {found}, the lock says {pin.sha256}"
+    return None
+
+
 class Verified:
     """What has been hashed and found sound, so that a start need not hash 600 MB again. Safe for threads.
 
@@ -89,12 +100,8 @@ class Verified:
 
     def check(self, path: Path, pin: Pinned) -> str | None:
         """Hash `path`; remember it and return None if it fits `pin`, else say in what it differs."""
-        if not path.exists():
-            return "it is missing"
-        if (size := path.stat().st_size) != pin.size_bytes:
-            return f"it has {size} bytes, the lock says {pin.size_bytes}"
-        if (found := sha256_of(path)) != pin.sha256:
-            return f"its sha256 is {found}, the lock says {pin.sha256}"
+        if wrong := differs(path, pin):
+            return wrong
         os.utime(path, (FIXED_TIME_S, FIXED_TIME_S))
         with self._lock:
             self._known[str(path.relative_to(self._cache))] = self._stamp(path, pin.sha256)

@@ -61,6 +61,15 @@ def holder(data_dir: Path) -> int | None:
         return None
 
 
+def last_holder(data_dir: Path) -> int | None:
+    """The process that held the directory and ended without releasing it; meaningful where nobody holds it now."""
+    try:
+        pid = (data_dir / _LOCK).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(pid) if pid.isdigit() else None
+
+
 def _locked(file: IO[str], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

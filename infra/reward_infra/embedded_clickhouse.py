@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
-import secrets
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from .cache import data_text, write_atomically
-from .clickhouse_server import START_QUERIES
+from .clickhouse_users import Credentials, new_password, users_xml
 from .part import Part
 from .ports import HOST, answers, require_free
 
@@ -20,14 +18,6 @@ DATABASE = "rewards"
 PASSWORDS = "passwords"  # in `home`: a file for each user, with the password alone
 _MEMORY_BYTES_MAX = 4_000_000_000
 _SECRET = 0o600
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """The passwords of the two users: `writer` for the lander and migrations, `reader` for people and dashboards."""
-
-    writer: str = field(repr=False)
-    reader: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -69,17 +59,13 @@ class EmbeddedClickHouse:
         (self.home / PASSWORDS).mkdir(exist_ok=True, mode=0o700)
         for user in ("writer", "reader"):
             if not (file := self.home / PASSWORDS / user).exists():
-                write_atomically(file, secrets.token_urlsafe(24), _SECRET)
-        credentials = read_credentials(self.home)
+                write_atomically(file, new_password(), _SECRET)
         config = {"http_port": self.http_port, "tcp_port": self.tcp_port, "memory_bytes": self._memory_bytes}
-        users = {
-            "writer_sha256": hashlib.sha256(credentials.writer.encode()).hexdigest(),
-            "reader_sha256": hashlib.sha256(credentials.reader.encode()).hexdigest(),
-            "reader_memory_bytes": self._memory_bytes // 2,
-            "start_queries": len(START_QUERIES),
+        written = {
+            "config.xml": Template(data_text("clickhouse-config.xml.tmpl")).substitute(config),
+            "users.xml": users_xml(read_credentials(self.home), self._memory_bytes // 2),
         }
-        for name, values in (("config.xml", config), ("users.xml", users)):
-            text = Template(data_text(f"clickhouse-{name}.tmpl")).substitute(values)
+        for name, text in written.items():
             write_atomically(self.home / name, text, _SECRET)
 
     def part(self, name: str = "clickhouse") -> Part:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import class_cache, jars, library
-from .cache import Verified, data_text, default_cache, pinned, sole_writer
+from .cache import Pinned, Verified, data_text, default_cache, pinned, sole_writer
 from .embedded_kafka import Programs
 from .machine import java, require_supported
 from .progress import Progress, Silent
@@ -52,6 +52,12 @@ def fetch(cache: Path | None = None, progress: Progress | None = None, maven_rep
     return fetching.installed()
 
 
+def wanted_files(cache: Path) -> tuple[tuple[Path, Pinned], ...]:
+    """What has to be in a cache, file by file, with its line of the lock; Java's class cache is made, not fetched."""
+    fetching = _Fetching(cache, Silent(), "")
+    return fetching.files()
+
+
 class _Fetching:
     """One fetch: what is wanted, where it goes, and the steps. `run` is called by the cache's sole writer."""
 
@@ -69,12 +75,12 @@ class _Fetching:
 
     def complete(self) -> bool:
         """Whether everything is there and was found sound; reads no contents."""
-        sound = self._verified.holds
-        return (
-            self._aot.exists()
-            and sound(self._library, self._library_pin)
-            and all(sound(self._jars / jars.file_name(pin), pin) for pin in self._jar_pins)
-        )
+        return self._aot.exists() and all(self._verified.holds(path, pin) for path, pin in self.files())
+
+    def files(self) -> tuple[tuple[Path, Pinned], ...]:
+        """Every file of the locks."""
+        kafka = ((self._jars / jars.file_name(pin), pin) for pin in self._jar_pins)
+        return ((self._library, self._library_pin), *kafka)
 
     def installed(self) -> Installed:
         aot = self._aot if self._aot.exists() else None

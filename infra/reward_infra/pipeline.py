@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from reward_jobs import health
 from reward_jobs.settings import Settings
 from reward_producers.kafka import admin
 from reward_schemas.settings import FILE_VARIABLE, PREFIX, load, variables
@@ -110,11 +111,12 @@ class Pipeline:
     def aggregate(self, name: str = AGGREGATE, **jobs: Any) -> Part:
         """A worker that folds events; several share the partitions. jobs: settings of the section that differ."""
         home = self.stack.data_dir / name
-        return self._job("aggregate", name, (KAFKA,), {"data_dir": home, **jobs}, ready=lambda: _owns(home / "owned.json"))
+        return self._job("aggregate", name, (KAFKA,), {"data_dir": home, **jobs}, ready=lambda: _owns(home / health.AGGREGATE))
 
     def land(self, name: str = LAND, **jobs: Any) -> Part:
         """The lander."""
-        return self._job("land", name, (KAFKA, CLICKHOUSE), {"instance": name, **jobs})
+        home = self.stack.data_dir / name
+        return self._job("land", name, (KAFKA, CLICKHOUSE), {"data_dir": home, "instance": name, **jobs})
 
     def _job(self, module: str, name: str, after: tuple[str, ...], jobs: dict[str, Any], **more: Any) -> Part:
         # Of the user's own variables none: they may be of a cluster.

@@ -35,18 +35,24 @@ def check(data_dir: Path) -> None:
 
 def check_format(data_dir: Path) -> None:
     """Marks a new directory with this version's format; InfraError for one that a newer version has written."""
+    if not require_known_format(data_dir):
+        (data_dir / FORMAT_FILE).write_text(f"{FORMAT}\n", encoding="utf-8")
+
+
+def require_known_format(data_dir: Path) -> bool:
+    """Whether the directory is marked with a format; InfraError for one that a newer version has written."""
     file = data_dir / FORMAT_FILE
     try:
         text = file.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
-        file.write_text(f"{FORMAT}\n", encoding="utf-8")
-        return
+        return False
     if not text.isdigit() or int(text) > FORMAT:
         raise InfraError(
             f"The data directory is of format {text!r:.40}, and this version reads {FORMAT} and older.",
             where=str(file),
             remedy="update reward-monitor (`pip install -U reward-monitor`), or name another directory (--data-dir)",
         )
+    return True
 
 
 def free_disk_bytes(path: Path) -> int:

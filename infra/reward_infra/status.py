@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
 from reward_jobs import groups
 from reward_jobs.settings import Settings
-from reward_producers.kafka import AdminClient, ConsumerGroupTopicPartitions, KafkaException, admin
+from reward_producers.kafka import AdminClient, KafkaException, TopicPartition, consumer, entered
+from reward_producers.kafka_settings import Kafka
+from reward_schemas.errors import MonitorError
 from reward_schemas.topics import RULES
 
 from . import state_file
 from .data_dir import holder
-from .errors import InfraError
 from .part import PartState
 from .preflight import DISK_BYTES_MIN, free_disk_bytes
 from .topics import offsets
 
 _TIMEOUT_S = 5.0
-_JOBS = {"aggregate": groups.AGGREGATE, "land": groups.LAND}
+JOBS = {"aggregate": groups.AGGREGATE, "land": groups.LAND}
 
 
 class PartStatus(Struct, frozen=True):
@@ -35,11 +37,15 @@ class PartStatus(Struct, frozen=True):
 
 
 class JobLag(Struct, frozen=True):
-    """One job's consumer group: its members, and the records of its topics that it has not acknowledged."""
+    """One job's consumer group: its members, and the records of its topics that it has not acknowledged.
+
+    lost: of those, the ones that retention has deleted since the job's last acknowledgement.
+    """
 
     job: str
     members: int
     records: int
+    lost: int
 
 
 class Status(Struct, frozen=True):
@@ -70,12 +76,12 @@ def status(settings: Settings, *, cluster: bool) -> Status:
     lags: list[JobLag] = []
     rules = None
     if pid or cluster:
-        client = admin(settings.kafka)
         try:
-            lags = [_lag(client, job, group, settings.kafka.brokers) for job, group in _JOBS.items()]
+            client = entered(settings.kafka, _TIMEOUT_S)
+            lags = [job_lag(client, settings.kafka, job) for job in JOBS]
             rules = _rule_version(client, settings.kafka.brokers)
             problems += [f"no {lag.job} job runs" for lag in lags if not lag.members]
-        except (KafkaException, InfraError) as error:
+        except (KafkaException, MonitorError) as error:
             problems.append(f"Kafka at {settings.kafka.brokers} can't be asked: {error}")
     free = free_disk_bytes(data_dir) if data_dir.exists() else None
     if pid and free is not None and free < DISK_BYTES_MIN:
@@ -106,13 +112,32 @@ def resident_bytes(pid: int) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)
 
 
-def _lag(client: AdminClient, job: str, group: str, brokers: str) -> JobLag:
-    ends = {(topic, p): end for topic in groups.TOPICS[group] for p, (_, end) in offsets(client, topic, brokers).items()}
-    asked = ConsumerGroupTopicPartitions(group)
-    found = client.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)[group].result()
-    done = {(place.topic, place.partition): place.offset for place in found.topic_partitions}
+def job_lag(client: AdminClient, kafka: Kafka, job: str) -> JobLag:
+    """How far a job is behind the log. KafkaException or InfraError if the cluster doesn't answer."""
+    group = JOBS[job]
+    edges = {(topic, p): edge for topic in groups.TOPICS[group] for p, edge in offsets(client, topic, kafka.brokers).items()}
+    done = _acknowledged(kafka, group, edges)
     members = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group].result().members
-    return JobLag(job, len(members), sum(max(end - max(done.get(place, 0), 0), 0) for place, end in ends.items()))
+    return JobLag(
+        job,
+        len(members),
+        records=sum(max(end - done.get(place, 0), 0) for place, (_, end) in edges.items()),
+        lost=sum(max(edges[place][0] - offset, 0) for place, offset in done.items()),
+    )
+
+
+def _acknowledged(kafka: Kafka, group: str, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """The offsets that a group has committed, of the places where it has.
+
+    Asked by a consumer, which joins no group for that: librdkafka's admin client dereferences a null pointer, and the
+    process is gone, where the group's coordinator is still starting.
+    """
+    reader = consumer(kafka, group)
+    try:
+        found = reader.committed([TopicPartition(topic, partition) for topic, partition in places], timeout=_TIMEOUT_S)
+    finally:
+        reader.close()
+    return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
 
 def _rule_version(client: AdminClient, brokers: str) -> int | None:

@@ -20,6 +20,7 @@ from reward_producers.kafka import (
     KafkaError,
     KafkaException,
     NewTopic,
+    OffsetSpec,
     TopicPartition,
 )
 from reward_schemas.topics import Topic
@@ -28,6 +29,7 @@ from .errors import InfraError
 
 _TIMEOUT_S = 15.0
 _SEEN_WITHIN_S = 10.0
+_SETTLING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 T = TypeVar("T")
 
 
@@ -93,11 +95,8 @@ def offsets(admin: AdminClient, topic: str, brokers: str) -> dict[int, tuple[int
     if found.error is not None:
         raise _refused(f"The topic {topic} could not be read", KafkaException(found.error), brokers)
     places = [TopicPartition(topic, partition) for partition in found.partitions]
-    edges = []
-    for spec in (EARLIEST, LATEST):
-        answers = admin.list_offsets(dict.fromkeys(places, spec), request_timeout=_TIMEOUT_S)
-        edges.append({p.partition: _ask(f"The offsets of {topic}", brokers, a.result).offset for p, a in answers.items()})
-    return {partition: (edges[0][partition], edges[1][partition]) for partition in found.partitions}
+    starts, ends = (_edge(admin, places, spec, brokers) for spec in (EARLIEST, LATEST))
+    return {partition: (starts[partition], ends[partition]) for partition in found.partitions}
 
 
 def ensure(
@@ -132,7 +131,7 @@ def differences(
         if (count := partitions[topic.name]) != topic.partitions:
             remedy = (
                 "a partition count cannot be changed without breaking the order of runs: start with "
-                f"{count} partitions, or stop everything, delete the topic with its records "
+                f"{count} partitions (REWARD_MONITOR_TOPICS_PARTITIONS={count}), or stop everything, delete the topic with its records "
                 f"(kafka-topics.sh --bootstrap-server {brokers} --delete --topic {topic.name}) and start again"
             )
             found.append(Difference(topic.name, "partition count", str(topic.partitions), str(count), remedy))
@@ -161,6 +160,19 @@ def _create(admin: AdminClient, missing: list[Topic], replication: int, brokers:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
                 raise _refused(f"The topic {name} could not be created", error, brokers) from error
     return tuple(created)
+
+
+def _edge(admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec, brokers: str) -> dict[int, int]:
+    """One end of each partition. The brokers learn a moment after a topic's creation who leads what: till then, asked again."""
+    deadline = time.monotonic() + _SEEN_WITHIN_S
+    while True:
+        answers = admin.list_offsets(dict.fromkeys(places, spec), request_timeout=_TIMEOUT_S)
+        try:
+            return {place.partition: answer.result().offset for place, answer in answers.items()}
+        except KafkaException as error:
+            if error.args[0].code() not in _SETTLING or time.monotonic() > deadline:
+                raise _refused(f"The offsets of {places[0].topic} could not be read", error, brokers) from error
+        time.sleep(0.05)
 
 
 def _partitions(admin: AdminClient, brokers: str) -> dict[str, int]:

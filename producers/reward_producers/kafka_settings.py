@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from reward_schemas.settings import DEFAULT, PREFIX, load, secret
+from reward_schemas.settings import DEFAULT, PREFIX, load, readable, secret
 
 _ADDRESS = r"([^\s,:\[\]]+|\[[0-9a-fA-F:]+\]):\d{1,5}"
 
@@ -16,7 +17,7 @@ class Kafka(Struct, frozen=True, kw_only=True):
     """A cluster's addresses and the keys to it, under the names that Kafka's own clients use."""
 
     brokers: Annotated[
-        str, Meta(pattern=rf"^{_ADDRESS}(,{_ADDRESS})*$", description="bootstrap servers, host:port,host:port")
+        str, Meta(pattern=rf"^{_ADDRESS}(,{_ADDRESS})*$", title="host:port,host:port", description="bootstrap servers")
     ] = "127.0.0.1:9092"
     security_protocol: Annotated[
         Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], Meta(description="how the brokers are spoken to")
@@ -52,7 +53,7 @@ class Kafka(Struct, frozen=True, kw_only=True):
         return self.security_protocol.startswith("sasl")
 
     def options(self) -> dict[str, str]:
-        """librdkafka's configuration. Raises MonitorError where a password file can't be read."""
+        """librdkafka's configuration. Raises MonitorError where a file can't be read."""
         options = {"bootstrap.servers": self.brokers, "security.protocol": self.security_protocol}
         if self.sasl and self.sasl_password_file:
             options["sasl.mechanism"] = self.sasl_mechanism
@@ -60,14 +61,24 @@ class Kafka(Struct, frozen=True, kw_only=True):
             options["sasl.password"] = secret(self.sasl_password_file)
         if self.tls:
             files = {
-                "ssl.ca.location": self.ssl_ca_file,
-                "ssl.certificate.location": self.ssl_certificate_file,
-                "ssl.key.location": self.ssl_key_file,
+                "ssl.ca.location": ("ssl_ca_file", self.ssl_ca_file),
+                "ssl.certificate.location": ("ssl_certificate_file", self.ssl_certificate_file),
+                "ssl.key.location": ("ssl_key_file", self.ssl_key_file),
             }
-            options |= {name: str(file) for name, file in files.items() if file}
+            options |= {name: readable(file, f"kafka.{setting}") for name, (setting, file) in files.items() if file}
             if self.ssl_key_password_file:
                 options["ssl.key.password"] = secret(self.ssl_key_password_file)
         return options
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The same for clients that use Python's TLS; None without. Raises MonitorError of a password, OSError of other files."""
+        if not self.tls:
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_ca_file and str(self.ssl_ca_file))
+        if self.ssl_certificate_file and self.ssl_key_file:
+            password = secret(self.ssl_key_password_file) if self.ssl_key_password_file else ""  # None: it asks the terminal
+            context.load_cert_chain(str(self.ssl_certificate_file), str(self.ssl_key_file), password)
+        return context
 
 
 class OfTrainer(Struct, frozen=True, kw_only=True):

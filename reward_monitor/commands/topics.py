@@ -6,7 +6,7 @@ import argparse
 
 from reward_infra.errors import InfraError
 from reward_infra.topics import TopicState, ensure, look
-from reward_producers.kafka import admin
+from reward_producers.kafka import entered
 from reward_schemas.topics import catalogue
 from rich.text import Text
 
@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
     """0 where every topic is as it must be."""
     chosen = running_settings(given, "kafka")
     kafka, topics = chosen.kafka, chosen.topics
-    screen, client = console(), admin(kafka)
+    screen, client = console(), entered(kafka)
     wanted = catalogue(topics.partitions)
     if given.create:
         for name in ensure(client, wanted, kafka.brokers, replication=topics.replication):

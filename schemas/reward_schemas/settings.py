@@ -12,22 +12,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from reward_schemas import settings_yaml
 from reward_schemas.errors import MonitorError
 
 PREFIX = "REWARD_MONITOR_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 # What a launcher tells one training; not settings.
 RUN_VARIABLES = (f"{PREFIX}RUN_ID", f"{PREFIX}ATTEMPT")
-FILE_BYTES_MAX = 1 << 20
 DEFAULT = "default"
+_LISTED_MAX = 30  # of a file that is something else, a reader needs no more
 
 # Kubernetes gives every pod such variables for every service: one called reward-monitor-kafka must not be taken for a setting.
-_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)$")
-_SERVICE_URL = re.compile(r"(tcp|udp)://")
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)$")
+_SERVICE_URL = re.compile(r"(tcp|udp)://")  # the value of one that ends in _PORT
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -36,7 +37,8 @@ class SettingsError(MonitorError, ValueError):
     """Settings that can't be used; `mistakes` has all of them, each with its place and remedy."""
 
     def __init__(self, mistakes: list[str], where: str) -> None:
-        listed = mistakes[0] if len(mistakes) == 1 else "".join(f"\n  {mistake}" for mistake in mistakes)
+        listed = mistakes[0] if len(mistakes) == 1 else "".join(f"\n  {mistake}" for mistake in mistakes[:_LISTED_MAX])
+        listed += f"\n  and {len(mistakes) - _LISTED_MAX} more" if len(mistakes) > _LISTED_MAX else ""
         super().__init__(
             f"{len(mistakes)} setting{'s' if len(mistakes) > 1 else ''} can't be used: {listed}",
             remedy="" if len(mistakes) == 1 else f"mend them in {where}",
@@ -124,7 +126,7 @@ def load(
                 sections[setting.section][setting.field] = _read(found.text, setting)
                 sources[setting.name] = found.place
             except msgspec.ValidationError as error:
-                mistakes.append(f"{found.place}: {setting.name} is {found.text!r:.80}: {_plain(error)}")
+                mistakes.append(f"{found.place}: {setting.name} is {found.text!r:.80}: {_needed(setting, error)}")
     made = {}
     for section, section_kind in get_type_hints(kind).items():
         try:
@@ -142,8 +144,19 @@ def _read(text: str, setting: Setting) -> Any:
     return msgspec.convert(text, setting.kind, strict=False, dec_hook=lambda _, value: Path(value).expanduser())
 
 
-def _plain(error: msgspec.ValidationError) -> str:
-    return str(error).replace("`", "").removesuffix(" - at $")
+def _needed(setting: Setting, error: msgspec.ValidationError) -> str:
+    """What the setting takes, in words; where the value has the right type, what else is wrong with it."""
+    text = str(error).replace("`", "").removesuffix(" - at $")
+    if "enum" in text:
+        kind = get_args(setting.kind)[0]
+        return f"one of {', '.join(get_args(kind))} is needed"
+    if "regex" in text:
+        titles = [meta.title for meta in getattr(setting.kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+        return f"{titles[0] or setting.meaning} is needed"
+    for kind, words in {"bool": "true or false", "int": "a whole number", "float": "a number"}.items():
+        if text == f"Expected {kind}, got str":
+            return f"{words} is needed"
+    return text
 
 
 def _of_environment(
@@ -156,15 +169,24 @@ def _of_environment(
         if setting := by_variable.get(variable):
             if text:
                 given[setting.name] = _Given(text, f"environment {variable}")
-        elif strict and variable not in (FILE_VARIABLE, *RUN_VARIABLES) and not _SERVICE_LINK.search(variable):
+        elif strict and variable not in (FILE_VARIABLE, *RUN_VARIABLES) and not _service_link(variable, text):
             mistakes.append(f"environment {variable}: no such setting{_instead(variable, by_variable)}")
     return given
 
 
+def _service_link(variable: str, text: str) -> bool:
+    return bool(_SERVICE_LINK.search(variable) or (variable.endswith("_PORT") and _SERVICE_URL.match(text)))
+
+
 def _of_file(file: Path, settings: list[Setting], mistakes: list[str], *, strict: bool) -> dict[str, _Given]:
     names = {setting.name for setting in settings}
+    read = None if strict else {setting.section for setting in settings}
     given: dict[str, _Given] = {}
-    for name, text, place in _scalars(_parsed(file), file, mistakes):
+    try:
+        values = list(settings_yaml.values(file, mistakes, read))
+    except settings_yaml.Unreadable as error:
+        raise SettingsError([str(error)], "") from error
+    for name, text, place in values:
         if name in given:
             mistakes.append(f"{place}: {name} stands there a second time: take one of them out")
         elif name in names:
@@ -172,47 +194,6 @@ def _of_file(file: Path, settings: list[Setting], mistakes: list[str], *, strict
         elif strict:
             mistakes.append(f"{place}: no such setting: {name}{_instead(name, names)}")
     return {name: found for name, found in given.items() if found.text}
-
-
-def _parsed(file: Path) -> Any:
-    """The root node of a YAML file. Raises SettingsError where it isn't one."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise SettingsError(
-            [f"{file}: a settings file needs PyYAML: pip install PyYAML, or set variables instead"], ""
-        ) from error
-    try:
-        if not file.is_file():
-            raise SettingsError([f"{file}: {'not a file' if file.exists() else 'there is no such file'}: name another"], "")
-        if (size := file.stat().st_size) > FILE_BYTES_MAX:
-            raise SettingsError([f"{file}: {size} bytes long, {FILE_BYTES_MAX} are read: this is no settings file"], "")
-        return yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        problem = getattr(error, "problem", None) or f"{type(error).__name__}: {error}"
-        raise SettingsError([f"{place}: not YAML text: {' '.join(str(problem).split()):.200}"], "") from error
-
-
-def _scalars(root: Any, file: Path, mistakes: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Name, text and place of every value of `section: {name: value}`; what has another shape becomes a mistake."""
-    for section, fields, place in _pairs(root, file, mistakes, "sections"):
-        for name, value, at in _pairs(fields, file, mistakes, f"settings of {section}", place):
-            if not hasattr(value, "value") or not isinstance(value.value, str):
-                mistakes.append(f"{at}: {section}.{name} is a list or a mapping, one value is needed")
-            else:
-                yield f"{section}.{name}", "" if value.tag.endswith(":null") else value.value.strip(), at
-
-
-def _pairs(node: Any, file: Path, mistakes: list[str], what: str, place: str = "") -> Iterator[tuple[str, Any, str]]:
-    if node is None or (isinstance(node.value, str) and node.tag.endswith(":null")):
-        return  # an empty file or section
-    if node.id != "mapping":
-        mistakes.append(f"{place or file}: a mapping of {what} is needed")
-        return
-    for key, value in node.value:
-        yield str(key.value), value, f"{file}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
 
 
 def _instead(wrong: str, known: Any) -> str:
@@ -234,3 +215,16 @@ def secret(file: Path) -> str:
     if not text:
         raise MonitorError("A file that should hold a secret is empty.", where=str(file), remedy="put the secret alone into it")
     return text
+
+
+def readable(file: Path, setting: str) -> str:
+    """The path of a file that a setting names. Raises MonitorError where it can't be read."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise MonitorError(
+            f"The file of {setting} could not be read: {error.strerror}.",
+            where=str(file),
+            remedy="name one that this user can read",
+        ) from error
+    return str(file)

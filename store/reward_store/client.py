@@ -37,6 +37,13 @@ _INSERT = {
     "async_insert": 0,  # 1 by default in new servers: an acknowledged insert would not yet be a stored one
     "max_partitions_per_insert_block": 0,  # a spool that is sent late may carry runs of many months
 }
+# TLS that no second try mends; a connection that merely broke is not among them.
+_TLS_REMEDIES = {
+    "CERTIFICATE_VERIFY_FAILED": "name the authority that signed the server's certificate (clickhouse.ca_file), and the host as "
+    "the certificate names it",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "clickhouse.ca_file must name a PEM file with certificates",
+    "WRONG_VERSION_NUMBER": "there is no HTTPS at this port: set clickhouse.secure to false, or name the port of HTTPS",
+}
 # What the driver and the server put around a message.
 _FRAME = re.compile(r"^.*?DB::Exception: |\.? \(version [\d.]+[^)]*\).*$|\.? \(for url .*$| FORMAT Arrow\b")
 T = TypeVar("T")
@@ -143,6 +150,8 @@ def _sorted(error: Exception, doing: str, where: str) -> StoreError:
     if refused := re.search(r"\[Errno -?\d+\] [^\"')]+", text):
         text = refused[0]
     text = _FRAME.sub("", text)
+    if tls := re.search(rf"\[\w+: ({'|'.join(_TLS_REMEDIES)})\] ([^(]+)", text):
+        return Rejected(f"ClickHouse can't be entered by HTTPS: {tls[2].strip()}.", where=where, remedy=_TLS_REMEDIES[tls[1]])
     local = isinstance(error, ProgrammingError | DataError | NotSupportedError)
     if code in _NOT_NOW or (not code and not local):
         return Unavailable(

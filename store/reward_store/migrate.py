@@ -8,6 +8,7 @@ statement is idempotent, so two migrations at once, or one that was killed, do n
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -74,11 +75,15 @@ def migrate(
         )
     _add_sums(client, names)
     _set_retention(client, names, retention)
-    for view in sorted(files(__package__).joinpath("views").iterdir(), key=lambda file: file.name):
-        if view.name.endswith(".sql"):
-            for statement in _statements(view.read_text(encoding="utf-8"), names | placeholders()):
-                client.command(statement)
+    for text in _views():
+        for statement in _statements(text, names | placeholders()):
+            client.command(statement)
     return missing
+
+
+def view_names() -> set[str]:
+    """The views that this version makes."""
+    return {name for text in _views() for name in re.findall(r"^CREATE OR REPLACE VIEW \{views\}\.(\w+)", text, re.MULTILINE)}
 
 
 def check(client: Client, known: tuple[Migration, ...] | None = None) -> None:
@@ -120,6 +125,11 @@ def _missing(client: Client, known: tuple[Migration, ...]) -> list[Migration]:
             )
     done = {version for version, _, _ in applied}
     return [migration for migration in known if migration.version not in done]
+
+
+def _views() -> list[str]:
+    found = sorted(files(__package__).joinpath("views").iterdir(), key=lambda file: file.name)
+    return [file.read_text(encoding="utf-8") for file in found if file.name.endswith(".sql")]
 
 
 def _names(client: Client, engines: Engines) -> dict[str, str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from reward_schemas.settings import secret
+from reward_schemas.settings import readable, secret
 
 from reward_store.client import ClickHouse
 
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_NAME = {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*$", "title": "a name of letters, digits and _"}
 
 
 class ClickHouseSettings(Struct, frozen=True, kw_only=True):
@@ -24,21 +24,23 @@ class ClickHouseSettings(Struct, frozen=True, kw_only=True):
     writer_password_file: Annotated[Path | None, Meta(description="file with its password")] = None
     reader: Annotated[str, Meta(description="the user of people and dashboards, read-only")] = "reader"
     reader_password_file: Annotated[Path | None, Meta(description="file with its password")] = None
-    tables: Annotated[str, Meta(pattern=_NAME, description="database of the lander's tables")] = "rewards_tables"
-    views: Annotated[str, Meta(pattern=_NAME, description="database of people's views")] = "rewards"
+    tables: Annotated[str, Meta(**_NAME, description="database of the lander's tables")] = "rewards_tables"
+    views: Annotated[str, Meta(**_NAME, description="database of people's views")] = "rewards"
     compression: Annotated[Literal["none", "lz4", "zstd"], Meta(description="of inserts; worth it where the network is slow")] = (
         "none"
     )
 
     def as_writer(self) -> ClickHouse:
-        """The jobs' access. Raises MonitorError where its password file can't be read."""
+        """The jobs' access. Raises MonitorError where a file can't be read."""
         return self._as(self.writer, self.writer_password_file, "")
 
     def as_reader(self) -> ClickHouse:
-        """People's access, in the database of the views. Raises MonitorError where its password file can't be read."""
+        """People's access, in the database of the views. Raises MonitorError where a file can't be read."""
         return self._as(self.reader, self.reader_password_file, self.views)
 
     def _as(self, user: str, password_file: Path | None, database: str) -> ClickHouse:
+        if self.secure and self.ca_file:
+            readable(self.ca_file, "clickhouse.ca_file")
         return ClickHouse(
             host=self.host,
             port=self.http_port,

@@ -21,14 +21,16 @@ from reward_engine.bounds import TICK_MS
 from reward_engine.fold import Record, fold
 from reward_engine.snapshot import encode, joined
 from reward_engine.state import Partition
-from reward_producers.kafka import producer
+from reward_producers.kafka import entered, producer
+from reward_producers.kafka_errors import KafkaUnreachable
 from reward_producers.kafka_settings import Kafka
 from reward_schemas.encode import encode_control
+from reward_schemas.errors import MonitorError
 from reward_schemas.events import Tick
 from reward_schemas.parse import parse
 from reward_schemas.topics import EVENTS
 
-from reward_jobs import groups, snapshots
+from reward_jobs import groups, health, logs, snapshots
 from reward_jobs.assign import Refused, resume
 from reward_jobs.chunks import EXIT_FATAL, ChunkApp, chunk_app, leave, run, source_topic
 from reward_jobs.log_facts import log_facts
@@ -37,7 +39,7 @@ from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.aggregate")
 
-STATUS_FILE = "owned.json"  # in the data directory: who owns which partitions, from which offset
+_ENTER_S = 30.0  # the longest wait for Kafka at the start
 _BACKLOG_MAX = 50_000  # results that wait for the broker
 _SLICE_S = 0.02  # how long the fold may hold the loop, which also answers heartbeats
 
@@ -55,7 +57,8 @@ class Worker:
 
     def __init__(self, kafka: Kafka, data_dir: Path, snapshot_s: float) -> None:
         self.owned: dict[int, Owned] = {}
-        self._kafka, self._status, self._snapshot_s = kafka, data_dir / STATUS_FILE, snapshot_s
+        self._kafka, self._snapshot_s = kafka, snapshot_s
+        self._status = health.begin(data_dir, health.AGGREGATE)  # who owns which partitions, from which offset
         self._results = ResultsWriter(kafka)
         self._log = producer(kafka, linger_ms=5, message_timeout_ms=0)  # snapshots and ticks
         self._busy = asyncio.Lock()  # folding, or encoding a state: never both
@@ -73,9 +76,9 @@ class Worker:
             log.exception("taking over partitions failed")
             leave(EXIT_FATAL, "leaving; the next start tries again")
         offsets = {p: owned.state.through + 1 for p, owned in self.owned.items()}
-        self._status.parent.mkdir(parents=True, exist_ok=True)
-        self._status.write_text(json.dumps({"pid": os.getpid(), "offsets": offsets}))
         log.info("owns %s", ", ".join(f"{p} from {offset}" for p, offset in sorted(offsets.items())) or "nothing")
+        self._status.parent.mkdir(parents=True, exist_ok=True)
+        self._status.write_text(json.dumps({"pid": os.getpid(), "offsets": offsets}))  # last: who reads it may look into the log
         return offsets
 
     def _load(self, partitions: set[int]) -> dict[int, Owned]:
@@ -141,9 +144,11 @@ class Worker:
         """Writes a tick into every owned partition, for ever: the clock of the log."""
         while True:
             await asyncio.sleep(TICK_MS / 1000)
+            self._log.poll(0)
+            if self._status.exists() and not len(self._log):  # partitions were given, and the broker took the ticks before
+                self._status.touch()
             for partition in list(self.owned):
                 self._log.produce(EVENTS, encode_control(Tick()), None, partition)
-            self._log.poll(0)
 
     async def store_all(self) -> None:
         """Stores every partition's state, so that a successor needs no replay."""
@@ -178,9 +183,14 @@ def app(settings: Settings) -> ChunkApp:
 
 
 def main() -> None:
-    """Runs a worker until SIGTERM."""
+    """Runs a worker until SIGTERM; exit code 70 where Kafka does not answer, 78 where a restart won't mend it."""
     settings = of_process("reward_jobs.aggregate", "Folds reward events into results.")
-    run(lambda: app(settings))
+    logs.configure()
+    try:
+        entered(settings.kafka, _ENTER_S)
+        run(lambda: app(settings))
+    except MonitorError as error:
+        leave(EXIT_FATAL if isinstance(error, KafkaUnreachable) else EXIT_CONFIGURATION, str(error))
 
 
 if __name__ == "__main__":

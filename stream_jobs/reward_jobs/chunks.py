@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from faust.transport.drivers import aiokafka as driver  # noqa: E402
 from faust.types import TP  # noqa: E402
 from reward_producers.kafka_settings import Kafka  # noqa: E402
 from reward_schemas.settings import secret  # noqa: E402
-
-from reward_jobs import logs  # noqa: E402
 
 Assign = Callable[[set[int]], Awaitable[dict[int, int]]]
 
@@ -126,13 +123,8 @@ def chunk_app(name: str, kafka: Kafka, source: str, datadir: Path, assign: Assig
 
 
 def _credentials(kafka: Kafka) -> Any:
-    """Faust's form of the keys to the cluster; None for none."""
-    context = None
-    if kafka.tls:
-        context = ssl.create_default_context(cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file))
-        if kafka.ssl_certificate_file and kafka.ssl_key_file:
-            password = secret(kafka.ssl_key_password_file) if kafka.ssl_key_password_file else None
-            context.load_cert_chain(str(kafka.ssl_certificate_file), str(kafka.ssl_key_file), password)
+    """Faust's form of the keys to the cluster; None for none. They are known to fit: `kafka.entered` has used them."""
+    context = kafka.tls_context()
     if kafka.sasl and kafka.sasl_password_file:
         return faust.SASLCredentials(
             username=kafka.sasl_username,
@@ -150,7 +142,6 @@ def source_topic(app: ChunkApp) -> Any:
 
 def run(app_of: Callable[[], ChunkApp]) -> None:
     """Makes the app on a loop of its own and runs it as a worker until SIGTERM or SIGINT; exits the process."""
-    logs.configure()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = faust.Worker(app_of(), override_logging=False, loop=loop)

@@ -16,7 +16,8 @@ import threading
 import time
 from typing import Any
 
-from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer
+from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer, entered
+from reward_producers.kafka_errors import KafkaUnreachable, explained
 from reward_producers.sparse import Sparse
 from reward_schemas import topics
 from reward_schemas.errors import MonitorError
@@ -27,7 +28,7 @@ from reward_store.event_rows import Arrived
 from reward_store.landing import EVENTS, RESULTS, Batch, Table
 from reward_store.migrate import check
 
-from reward_jobs import groups, logs
+from reward_jobs import groups, health, logs
 from reward_jobs.settings import EXIT_CONFIGURATION, Settings, of_process
 
 log = logging.getLogger("reward_jobs.land")
@@ -38,6 +39,7 @@ EXIT_OK, EXIT_FATAL = 0, 70
 _FLUSH_S, _FLUSH_BYTES = 1.0, 16_000_000  # a batch goes at the first of them
 _TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS}
 _NAMES = {short: name for name, short in _TOPICS.items()}
+_ENTER_S = 30.0  # the longest wait for Kafka at the start
 _STOP_S = 4.0  # after SIGTERM; what isn't in by then is landed by the next start
 _SAY_S = 60.0  # between two lines of what was landed
 _BACKOFF_S = (0.2, 5.0)
@@ -56,6 +58,7 @@ class Lander:
     def __init__(self, settings: Settings) -> None:
         self._kafka, self._epoch, self._instance = settings.kafka, settings.jobs.epoch, settings.jobs.instance
         self._clickhouse = settings.clickhouse.as_writer()
+        self._status = health.begin(settings.jobs.data_dir, health.LAND)
         self._stopping = threading.Event()
         self._batch = Batch(self._epoch)
         self._ends: dict[tuple[str, int], int] = {}  # landed, not yet committed
@@ -67,10 +70,11 @@ class Lander:
         self._stopping.set()
 
     def run(self) -> None:
-        """Lands until `stop`. StoreError where ClickHouse refuses, or the log is another; KafkaException of the broker."""
+        """Lands until `stop`. MonitorError where a store refuses, or the log is another; KafkaException of the broker."""
         if (client := self._connect()) is None:
             return
         self._client = client
+        entered(self._kafka, _ENTER_S)
         member = {"group_instance_id": self._instance} if self._instance else {}
         self._consumer = consumer(self._kafka, groups.LAND, on_error=self._kafka_error, **_CONSUMER, **member)
         try:
@@ -83,6 +87,8 @@ class Lander:
                 if self._batch.bytes >= _FLUSH_BYTES or time.monotonic() >= due:
                     if not self._flush():
                         return
+                    if self._consumer.assignment():  # the group takes partitions from a member that Kafka doesn't hear
+                        self._status.touch()
                     due = time.monotonic() + _FLUSH_S
             self._flush()
         finally:
@@ -200,7 +206,7 @@ class Lander:
     def _kafka_error(self, error: KafkaError) -> None:
         if error.fatal():
             raise KafkaException(error)
-        trouble.warning("Kafka: " + error.name() + ": %s", error.str())
+        trouble.warning(str(explained(error.name(), error.str(), self._kafka.brokers)))
 
 
 def main() -> int:
@@ -213,12 +219,12 @@ def main() -> int:
             signal.signal(number, lambda *_: _end(lander))
         lander.run()
         return EXIT_OK
+    except (KafkaUnreachable, KafkaException) as error:
+        log.error("%s", error)
+        return EXIT_FATAL
     except MonitorError as error:
         log.error("%s", error)
         return EXIT_CONFIGURATION
-    except KafkaException as error:
-        log.error("Kafka: %s", error)
-        return EXIT_FATAL
 
 
 def _end(lander: Lander) -> None:

@@ -35,8 +35,8 @@ class Jobs(Struct, frozen=True, kw_only=True):
         str, Meta(max_length=200, description="of a lander: a name that it alone has, by which it is back at once after a kill")
     ] = ""
     snapshot_s: Annotated[float, Meta(gt=0, le=3600, description="seconds between two snapshots of a partition")] = 30.0
-    data_dir: Annotated[Path, Meta(description="where a worker keeps a small status file")] = field(
-        default_factory=lambda: Path(tempfile.gettempdir()) / "reward-monitor-aggregate"
+    data_dir: Annotated[Path, Meta(description="where a job keeps a small status file; see reward_jobs.health")] = field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "reward-monitor-jobs"
     )
 
 

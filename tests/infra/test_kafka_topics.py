@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from reward_infra.errors import InfraError
 from reward_infra.local_stack import LocalStack
-from reward_infra.topics import WrongTopics, differences, ensure
+from reward_infra.topics import WrongTopics, differences, ensure, look
 from reward_producers.kafka import ConfigResource, admin
 from reward_schemas.topics import Topic, catalogue
 
@@ -108,3 +108,10 @@ def test_a_silent_cluster_is_named(monkeypatch: pytest.MonkeyPatch, wanted: tupl
     monkeypatch.setattr(topics, "_TIMEOUT_S", 0.5)
     with pytest.raises(InfraError, match=r"list of topics could not be read[\s\S]*Kafka at 127.0.0.1:1"):
         ensure(admin("127.0.0.1:1"), wanted, "127.0.0.1:1")
+
+
+def test_topics_that_were_just_created_can_be_looked_at(stack: LocalStack) -> None:
+    many = tuple(replace(topic, name=f"{topic.name}.{uuid.uuid4().hex[:8]}") for topic in catalogue(64))  # as in a cluster
+    client = admin(stack.brokers)
+    ensure(client, many, stack.brokers)
+    assert [(found.partitions, found.records) for found in look(client, many, stack.brokers)] == [(64, 0)] * 3 + [(1, 0)]

@@ -82,7 +82,7 @@ def test_an_older_generation_is_refused_and_the_log_replayed(caplog: pytest.LogC
 def test_another_log_is_refused_with_what_to_do(changed: dict, says: str) -> None:
     with pytest.raises(Refused, match=says) as refused:
         resume(0, [candidate(9)], facts(**changed))
-    assert "python -m reward_jobs.reset" in str(refused.value)
+    assert "reward-monitor topics --reset" in refused.value.remedy
 
 
 def test_after_a_reset_the_old_epochs_snapshots_count_no_more() -> None:
