@@ -10,7 +10,6 @@ from reward_store.audit import audit
 from reward_store.client import ClickHouse, Client
 from reward_store.errors import Rejected, Unavailable
 from reward_store.migrate import migrate
-from reward_store.queries import FIVE_QUERIES
 from reward_store.settings import Retention
 
 from tests.store.logs import functions, records, rollout, training
@@ -117,16 +116,6 @@ def test_each_reward_once_however_often_it_came(client: Client) -> None:
     assert rows(client, counts) == [(5 * 2 * 8 * 3,) * 2]
     assert rows(client, "SELECT duplicates, received FROM {views}.runs") == [(21, 21)]
     assert audit(client) == []
-
-
-def test_the_five_queries_answer(client: Client) -> None:
-    land(client, records([*training("run-a", steps=45), *training("run-b", steps=3)]))
-    assert len({query.title for query in FIVE_QUERIES}) == 5
-    for query in FIVE_QUERIES:
-        assert "ORDER BY" in query.sql and "LIMIT" in query.sql
-        got = client.query(query.sql.replace("rewards.", f"{client.settings.views}."))
-        assert {row[0] for row in got} == {"run-a", "run-b"}, query.title
-        assert all(value is not None for row in got for value in row), query.title
 
 
 @pytest.fixture
