@@ -16,7 +16,7 @@ from reward_schemas.results_pb2 import PaneRow, Result
 from reward_store.catalogue import of_values
 from reward_store.client import Client
 
-from tests.store.logs import as_records, event, folded, records
+from tests.store.logs import as_records, event, folded, records, rows_of
 from tests.store.running import land, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -136,34 +136,19 @@ def step_of(step: int, seed: int = 5, n: int = 24, **fields) -> Rollout:
 
 
 def test_what_lands_is_what_the_fold_said(client: Client) -> None:
-    """Of every row: its range, its distribution and its products, bit for bit; NULL or empty where there is none."""
+    """Of every row its range, its distribution, its products and its sums, bit for bit; NULL or empty where there is none."""
     log = records([step_of(step) for step in range(3)])
     land(client, log)
-    said = {}
-    for result in folded(log):
-        if result.WhichOneof("kind") != "pane":
-            continue
-        pane, at = result.pane, 0
-        partners = int((len(pane.products) // 8) ** 0.5)
-        for row, name in enumerate(pane.series):
-            size = pane.sketch_sizes[row] if pane.sketch_sizes else 0
-            has = row < partners
-            said[pane.kind, pane.window, pane.slot, name] = (
-                pane.lo[row], pane.hi[row],
-                pane.sketch_values[4 * at : 4 * (at + size)], pane.sketch_counts[4 * at : 4 * (at + size)],
-                list(pane.series[:partners]) if has else [],
-                pane.products[8 * partners * row : 8 * partners * (row + 1)] if has else b"",
-            )  # fmt: skip
-            at += size
-    table = client.query_arrow(f"SELECT * FROM {client.settings.tables}.pane_rows FINAL")
-    assert table.num_rows == len(said)
-    for i in range(table.num_rows):
-        row = {name: table[name][i] for name in table.column_names}
-        lo, hi, values, counts, partners, products = said[tuple(row[k].as_py() for k in ("kind", "window", "slot", "series"))]
-        assert [row["lo"].as_py(), row["hi"].as_py()] == [None if np.isnan(end) else end for end in (lo, hi)]
-        vectors = [row[name].values.to_numpy().tobytes() for name in ("sketch_values", "sketch_counts", "products")]
-        assert vectors == [values, counts, products]
-        assert row["partners"].as_py() == partners
+    said = {
+        (pane.kind, pane.window, pane.slot, name): row
+        for pane in (result.pane for result in folded(log) if result.WhichOneof("kind") == "pane")
+        for name, row in rows_of(pane).items()
+    }
+    columns = ", ".join(("lo", "hi", "sketch_values", "sketch_counts", "partners", "products", *COLUMNS))
+    landed = rows(client, f"SELECT kind, window, slot, series, {columns} FROM {{tables}}.pane_rows FINAL")
+    assert len(landed) == len(said)
+    for kind, window, slot, name, *row in landed:
+        assert repr(tuple(row)) == repr(said[kind, window, slot, name])  # as text: 0 and -0 are told apart
     full = rows(client, "SELECT kind, window, sum(length(sketch_counts)) > 0, sum(length(products)) FROM {tables}.pane_rows FINAL"
                         " WHERE window IN ('step', '5m') GROUP BY 1, 2 ORDER BY 1, 2")  # fmt: skip
     assert full == [("completion", "step", True, 0), ("reward", "step", True, 3 * 25)]
