@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch picture secrets lock test test-fast check proto proto-check
+.PHONY: help setup demo fetch picture metrics secrets lock test test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -30,7 +30,7 @@ test: fetch check                ## all tests, on the real Kafka, Faust and Clic
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-FAST = tests/engine tests/schemas tests/jobs/test_assign.py tests/infra/test_ports.py tests/infra/test_part_log.py tests/test_docs.py
+FAST = tests/engine tests/schemas tests/jobs/test_assign.py tests/infra/test_ports.py tests/infra/test_part_log.py tests/test_docs.py tests/test_metrics.py
 test-fast: setup                 ## the pure tests: no broker, no database, under 30 s
 	$(BIN)/python -m pytest $(FAST)
 
@@ -42,6 +42,10 @@ check: setup proto-check         ## every fast gate: style, types, layers, dead 
 	$(BIN)/vulture
 	$(BIN)/python -m reward_schemas.evolution
 	$(BIN)/python scripts/check_docs.py
+	$(BIN)/python scripts/metrics.py --check
+
+metrics: setup                   ## docs/METRICS.md anew from the catalogues of measures and sums
+	$(BIN)/python scripts/metrics.py
 
 # The locks of requirements/ anew, with uv: what is in dev.txt is tested, so the image's have the same versions.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.10

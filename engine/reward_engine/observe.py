@@ -165,10 +165,21 @@ def _place(
 
 
 def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
-    series = run.series[REWARD]
-    columns = body.of_completions
+    series, columns = run.series[REWARD], body.of_completions
     _room(series, (TOTAL, *body.table.names), "functions", "reward functions")
     _room(run.series[COMPLETION], columns, "columns", "columns of completions")
+    what, groups, waiting = said_of(series, body)
+    _place(run, REWARD, body.step, what, moment, body.more, out, groups, waiting)
+    if columns:
+        what = said_of_completions(run.series[COMPLETION], columns)
+        _place(run, COMPLETION, body.step, what, moment, body.more, out)
+
+
+def said_of(series: Series, body: Rollout) -> tuple[Said, Groups | None, Waiting | None]:
+    """What a rollout says of its rewards, and its groups or, where they need other messages, what waits for them.
+
+    New series are noted. The audit makes a step's row again by this.
+    """
     rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
     values, status = with_total(body)
     lengths = None if body.length is None else body.length.astype(np.float64)
@@ -179,9 +190,13 @@ def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
     waiting = Waiting(rows, body.group, body.group_size, values, status, lengths) if parts else None
     told = None if parts else groups
     what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=lengths, weights=weights))
-    _place(run, REWARD, body.step, what, moment, body.more, out, told, waiting)
-    if columns:
-        _completions(run, columns, body, moment, out)
+    return what, told, waiting
+
+
+def said_of_completions(series: Series, columns: dict[str, np.ndarray]) -> Said:
+    """What is known of the completions beside their rewards: length, advantage, truncated, ...; new series are noted."""
+    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
+    return panes.said(rows, Block(np.array([*columns.values()], np.float64)))
 
 
 def _room(series: Series, names: Iterable[str], field: str, what: str) -> None:
@@ -210,14 +225,6 @@ def _weighted(of: RewardFunction) -> tuple[float, float]:
 
 def _finite(end: float) -> float:
     return end if math.isfinite(end) else math.nan
-
-
-def _completions(run: Run, columns: dict[str, np.ndarray], body: Rollout, moment: Moment, out: Emitter) -> None:
-    """What is known of the completions beside their rewards: length, advantage, truncated, ..."""
-    series = run.series[COMPLETION]
-    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
-    values = np.array([*columns.values()], np.float64)
-    _place(run, COMPLETION, body.step, panes.said(rows, Block(values)), moment, body.more, out)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # weights may be huge; a total that overflows is not finite, and counted so

@@ -5,20 +5,16 @@ for problem in audit(client): print(problem)
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
-import pyarrow as pa
-from reward_engine.observe import with_total
-from reward_engine.sums import INDEX, Block, empty, merged, reduce
-from reward_schemas.encode import function_table
-from reward_schemas.events import RewardFunction, Role, Rollout
+from reward_engine import bounds
+from reward_engine.measuring import COLUMNS
 
+from reward_store import recompute
 from reward_store.client import Client
-
-_EXACT = ("count", "missing", "not_scored", "non_finite", "minimum", "maximum")
-_RELATIVE = 1e-9  # of moments: another order of additions
+from reward_store.recompute import Row
 
 
 @dataclass(frozen=True)
@@ -80,75 +76,34 @@ def _log(client: Client) -> list[Problem]:
 
 
 def _sums(client: Client, steps: int) -> list[Problem]:
-    """Steps whose sums are not those of their raw rewards. Left out: steps with a flag, runs that were quarantined."""
+    """Steps whose rows are not what the fold makes of their raw rewards. Left out: rows of another fold or with a flag, and
+    runs that were quarantined."""
     tables = client.settings.tables
     sql = f"""
-        SELECT run_id, attempt, slot, any(epoch), any(partition), any(offset) AS caused, groupArray((series, {", ".join(INDEX)}))
+        SELECT run_id, kind, attempt, slot, any(epoch), any(partition), any(offset),
+            groupArray((series, sketch_values, sketch_counts, partners, products, {", ".join(COLUMNS)}))
         FROM {tables}.pane_rows FINAL
-        WHERE kind = 'reward' AND window = 'step' AND closed AND empty(flags)
+        WHERE kind IN ('reward', 'completion') AND window = 'step' AND closed AND empty(flags) AND generation = {{fold:UInt32}}
             AND run_id NOT IN (SELECT run_id FROM {tables}.quarantine_rows)
             AND append_time > (SELECT max(append_time) - INTERVAL 1 DAY FROM {tables}.ingest_audit)
-        GROUP BY run_id, attempt, slot ORDER BY any(append_time) DESC, run_id, slot LIMIT {{steps:UInt32}}
+        GROUP BY run_id, kind, attempt, slot ORDER BY any(append_time) DESC, run_id, slot, kind LIMIT {{rows:UInt32}}
         SETTINGS do_not_merge_across_partitions_select_final = 1"""
     ends: dict[int, dict[tuple[str, int], int]] = {}
     problems = []
-    for run_id, attempt, step, epoch, partition, offset, series in client.query(sql, steps=steps):
+    for run_id, kind, attempt, step, epoch, partition, offset, rows in client.query(
+        sql, fold=bounds.FOLD_GENERATION, rows=2 * steps
+    ):
         ends.setdefault(epoch, landed_ends(client, epoch))
         if ends[epoch].get(("events", partition), 0) <= offset:
             continue  # its raw rewards are still on their way
-        landed = {name: np.array(sums, np.float64) for name, *sums in series}
-        raw = _raw(client, run_id, attempt, step, offset)
-        recomputed = _recomputed(raw)
-        place = f"run {run_id} step {step} attempt {attempt}"
-        for name, sums in sorted(landed.items()):
-            again = recomputed.get(name, empty(1)[0])
-            if differing := [s for s in INDEX if not _agree(s, sums[INDEX[s]], again[INDEX[s]], sums[INDEX["count"]])]:
-                told = ", ".join(f"{s} {sums[INDEX[s]]}, from raw {again[INDEX[s]]}" for s in differing)
-                problems.append(Problem("sums", f"{place} function {name}", told))
+        raw = recompute.raw(client, run_id, attempt, step, offset)
+        if raw is None:
+            continue
+        again = recompute.step(raw, kind)
+        for series, values, counts, partners, products, *columns in sorted(rows, key=itemgetter(0)):
+            landed = Row(
+                np.array(columns, np.float64), (np.array(values), np.array(counts)), dict(zip(partners, products, strict=True))
+            )
+            if told := recompute.differences(landed, again.row(series)):
+                problems.append(Problem("sums", f"run {run_id} step {step} attempt {attempt} {kind} {series}", told))
     return problems
-
-
-def _raw(client: Client, run_id: str, attempt: int, step: int, through: int) -> pa.Table:
-    """The rollouts that the fold took into a step, in the order of the log: not those it refused or that came too late."""
-    tables = client.settings.tables
-    who = "run_id = {run:String}"
-    return client.query_arrow(
-        f"""
-        SELECT functions, weights, roles, rewards, status, length(`group`) AS n FROM {tables}.rollouts FINAL
-        WHERE {who} AND attempt = {{attempt:UInt32}} AND step = {{step:Int64}} AND offset <= {{through:Int64}}
-            AND (rank, session, seq) NOT IN
-                (SELECT rank, session, seq FROM {tables}.late_event_rows WHERE {who} AND axis = 'step' AND fate = 'raw only')
-            AND (rank, session, seq) NOT IN (SELECT rank, session, seq FROM {tables}.dead_letter_rows WHERE {who} AND source = 'events')
-        ORDER BY offset SETTINGS do_not_merge_across_partitions_select_final = 1""",
-        run=run_id, attempt=attempt, step=step, through=through,
-    )  # fmt: skip
-
-
-def _recomputed(raw: pa.Table) -> dict[str, np.ndarray]:
-    """float64[sums] of each function and of the total."""
-    tables = defaultdict(list)
-    for i in range(raw.num_rows):
-        column = {name: raw[name][i].values if name != "n" else raw[name][i].as_py() for name in raw.column_names}
-        named = zip(column["functions"].to_pylist(), column["weights"].to_pylist(), column["roles"].to_pylist(), strict=True)
-        functions = tuple(
-            RewardFunction(name, weight, Role.AUDIT if role == "audit" else Role.TRAINED) for name, weight, role in named
-        )
-        shape = (len(functions), column["n"])
-        status = column["status"].to_numpy(zero_copy_only=False)
-        body = Rollout(
-            step=0,
-            table=function_table(functions),
-            rewards=column["rewards"].to_numpy(zero_copy_only=False).reshape(shape),
-            group=np.empty(0),
-            status=status.reshape(shape) if status.size else None,
-        )
-        names = ["total", *body.table.names]
-        for name, sums in zip(names, reduce(Block(*with_total(body))), strict=True):
-            tables[name].append(sums[None])
-    return {name: merged(parts)[0] for name, parts in tables.items()}
-
-
-def _agree(name: str, landed: float, again: float, count: float) -> bool:
-    if name in _EXACT or landed == again:
-        return landed == again
-    return bool(np.isclose(landed, again, rtol=_RELATIVE, atol=_RELATIVE * max(count, 1.0)))

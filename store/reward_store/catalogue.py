@@ -5,31 +5,43 @@ A new sum or measure is a row in `reward_engine.sums.SUMS` or `reward_engine.mea
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from reward_engine.formula import Measure
-from reward_engine.measures import MEASURES
-from reward_engine.sums import SUMS
+from reward_engine.measures import BY_NAME, MEASURES
+from reward_engine.sums import SUMS, VALUES
+
+# Sums that say nothing of values that are no rewards: these have no range, no weight, and nobody to score them.
+_OF_REWARDS = {"missing", "not_scored", "ranged", "at_low", "at_high", "outside", "weighted", "total_absolute"}
 
 
 def sum_columns() -> dict[str, str]:
-    """Column definition by name. NULL: the row is of a time before this sum was kept."""
+    """Column definition by name. NULL: unknown, or the row is of a time before this sum was kept."""
     said = {s.name: s.comment for s in SUMS} | {m.name: _comment(m) for m in MEASURES if not m.formula}
     return {name: f"`{name}` Nullable(Float64) COMMENT {quoted(comment)} CODEC(ZSTD(1))" for name, comment in said.items()}
+
+
+def of_values() -> tuple[Measure, ...]:
+    """The measures that make sense of any values: those of lengths or advantages, which are no rewards."""
+    plain = {s.name for s in SUMS if s.level == VALUES} - _OF_REWARDS
+    return tuple(m for m in MEASURES if plain.issuperset(m.needs) and not m.total)
 
 
 def placeholders() -> dict[str, str]:
     """What stands for the measures in the views' templates.
 
     {values_said}: how many values senders reported of a series, usable or not: 0 where the function wasn't in the step at all.
-    {measure_columns}: their definitions; {measures}: their names; {measure_expressions}: `expression AS m_name`, under
-    other names so that no expression takes another measure for the sum of the same name.
+    {measure_columns}: their definitions; {measures}: `expression AS name`, for a SELECT with prefer_column_name_to_alias = 1,
+    so that no expression takes another measure for the sum of the same name. {value_…}: of `of_values` alone.
     """
     return {
         "values_said": " + ".join(f"ifNull({name}, 0)" for name in ("count", "missing", "not_scored", "non_finite")),
-        "measure_columns": ",\n    ".join(f"`{m.name}` {_type(m)} COMMENT {quoted(_comment(m))}" for m in MEASURES),
-        "measure_expressions": ",\n        ".join(f"{_known(m)} AS `m_{m.name}`" for m in MEASURES),
-        "measures": ", ".join(f"`m_{m.name}` AS `{m.name}`" for m in MEASURES),
-        "mean_expression": _known(next(m for m in MEASURES if m.name == "mean")),
-        "count_expression": _known(next(m for m in MEASURES if m.name == "count")),
+        "measure_columns": _definitions((m, _comment(m)) for m in MEASURES),
+        "measures": _expressions(MEASURES),
+        "value_measure_columns": _definitions((m, _explained(m).replace("reward", "value")) for m in of_values()),
+        "value_measures": _expressions(of_values()),
+        "mean": _known(BY_NAME["mean"]),
+        "count": _known(BY_NAME["count"]),
     }
 
 
@@ -38,16 +50,27 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def _definitions(explained: Iterable[tuple[Measure, str]]) -> str:
+    return ",\n    ".join(f"`{m.name}` {_type(m)} COMMENT {quoted(comment)}" for m, comment in explained)
+
+
+def _expressions(measures: Iterable[Measure]) -> str:
+    return ",\n    ".join(f"{_known(m)} AS `{m.name}`" for m in measures)
+
+
 def _known(measure: Measure) -> str:
     """The measure's expression with NULL for what isn't a finite number: unknown is a gap in a chart."""
-    value = f"toUInt64({measure.sql})" if measure.whole else measure.sql
-    unknown = f"isFinite({measure.sql}) AND role != 'audit'" if measure.total else f"isFinite({measure.sql})"
-    return f"if({unknown}, {value}, NULL)"
+    known = f"accurateCastOrNull({measure.sql}, 'UInt64')" if measure.whole else f"ifNotFinite({measure.sql}, NULL)"
+    return f"if(role = 'audit', NULL, {known})" if measure.total else known
 
 
 def _type(measure: Measure) -> str:
     return "Nullable(UInt64)" if measure.whole else "Nullable(Float64)"
 
 
+def _explained(measure: Measure) -> str:
+    return f"{measure.means} [{measure.unit}]"
+
+
 def _comment(measure: Measure) -> str:
-    return f"{measure.means} [{measure.unit}]" + (f" Not {measure.not_means}" if measure.not_means else "")
+    return _explained(measure) + (f". Not {measure.not_means}" if measure.not_means else "")

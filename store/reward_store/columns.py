@@ -44,6 +44,16 @@ def instants(milliseconds: Sequence[int]) -> pa.Array:
     return pa.array(clipped).cast(INSTANT)
 
 
+def known(values: Sequence[float] | np.ndarray) -> pa.Array:
+    """float64: NULL for NaN."""
+    return pa.array(np.array(values, np.float64), from_pandas=True)
+
+
+def parts(raw: bytes, dtype: str, sizes: Sequence[int]) -> pa.Array:
+    """A list column of values that stand one row's after the other's, so many a row, bit for bit."""
+    return pa.ListArray.from_arrays(_offsets(sizes), pa.array(np.frombuffer(raw, dtype)))
+
+
 def vectors(parts: Sequence[np.ndarray | None], dtype: str) -> pa.Array:
     """A list column from one array a row, bit for bit; None becomes an empty list."""
     flat = [part.reshape(-1) for part in parts if part is not None and part.size]

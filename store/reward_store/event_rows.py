@@ -91,12 +91,17 @@ def rollouts(records: Sequence[Arrived], events: Sequence[Event], epoch: int) ->
             "functions": columns.repeated(keys, {k: [f.name for f in fs] for k, fs in functions.items()}, pa.string()),
             "weights": columns.repeated(keys, {k: [f.weight for f in fs] for k, fs in functions.items()}, pa.float64()),
             "roles": columns.repeated(keys, {k: [_role(f.role) for f in fs] for k, fs in functions.items()}, pa.string()),
+            "lo": columns.repeated(keys, {k: [f.lo for f in fs] for k, fs in functions.items()}, pa.float64()),
+            "hi": columns.repeated(keys, {k: [f.hi for f in fs] for k, fs in functions.items()}, pa.float64()),
             "rewards": columns.vectors([body.rewards for body in bodies], "<f4"),
             "status": columns.vectors([body.status for body in bodies], "u1"),
             "group": columns.vectors([body.group for body in bodies], "<i4"),
+            "group_size": pa.array([body.group_size for body in bodies], pa.uint32()),
             "length": columns.vectors([body.length for body in bodies], "<i4"),
             "advantage": columns.vectors([body.advantage for body in bodies], "<f4"),
             "truncated": columns.vectors([body.truncated for body in bodies], "u1"),
+            "columns": columns.lists([list(body.columns) for body in bodies], pa.string()),
+            "column_values": columns.vectors([_stacked(body.columns) for body in bodies], "<f4"),
             "append_time": columns.instants([r.append_time_ms for r in records]),
             "epoch": _constant(epoch, len(records)),
             "partition": pa.array([r.partition for r in records], pa.uint32()),
@@ -106,6 +111,10 @@ def rollouts(records: Sequence[Arrived], events: Sequence[Event], epoch: int) ->
             "version": pa.array([_ALL_BITS - (epoch << 56 | r.offset) for r in records], pa.uint64()),
         }
     )
+
+
+def _stacked(named: dict[str, np.ndarray]) -> np.ndarray | None:
+    return np.concatenate([*named.values()]) if named else None
 
 
 def _role(role: Role) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt, nan
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,21 @@ def _check_pane(pane: PaneRow) -> None:
         raise Malformed(f"{series} series with {len(pane.weights)} weights, {len(pane.roles)} roles")
     if len(pane.values) != 8 * series * len(pane.sums):
         raise Malformed(f"{len(pane.values)} bytes of values for {series} series of {len(pane.sums)} sums")
+    # An older fold said nothing of ranges, sketches and products; nor do the rows of longer windows of the last two.
+    if {len(pane.lo), len(pane.hi)} not in ({0}, {series}) or len(pane.sketch_sizes) not in (0, series):
+        raise Malformed(f"{series} series with {len(pane.lo)}, {len(pane.hi)} ends and {len(pane.sketch_sizes)} sketches")
+    sketched = sum(pane.sketch_sizes)
+    if not len(pane.sketch_values) == len(pane.sketch_counts) == 4 * sketched:
+        raise Malformed(
+            f"{len(pane.sketch_values)}, {len(pane.sketch_counts)} bytes of sketches for {sketched} values and their counts"
+        )
+    if (partners := _partners(pane)) > series or len(pane.products) != 8 * partners**2:
+        raise Malformed(f"{len(pane.products)} bytes of products for {series} series")
+
+
+def _partners(pane: PaneRow) -> int:
+    """How many series, the first, have products with each other."""
+    return isqrt(len(pane.products) // 8)
 
 
 def unreadable(records: Sequence[Arrived], reasons: Sequence[str], epoch: int) -> pa.Table:
@@ -69,7 +85,8 @@ def unreadable(records: Sequence[Arrived], reasons: Sequence[str], epoch: int) -
 def pane_rows(results: Sequence[Result]) -> pa.Table:
     """A row for each series of each pane or window. Sums that this version doesn't know are left out; missing ones are NULL."""
     panes = [result.pane for result in results]
-    take = pa.array(np.repeat(np.arange(len(panes), dtype=np.int32), [len(pane.series) for pane in panes]))
+    sizes = [len(pane.series) for pane in panes]
+    take = pa.array(np.repeat(np.arange(len(panes), dtype=np.int32), sizes))
     run_ids = [result.run_id for result in results]
     each = {
         "run_id": pa.array(run_ids, pa.string()),
@@ -86,19 +103,41 @@ def pane_rows(results: Sequence[Result]) -> pa.Table:
         ("role", "roles", pa.string()),
     ):
         table[name] = pa.array([value for pane in panes for value in getattr(pane, of)], kind)
-    return pa.table(table | _sums(panes))
+    for end in ("lo", "hi"):
+        table[end] = columns.known([value for pane in panes for value in getattr(pane, end) or [nan] * len(pane.series)])
+    return pa.table(table | _sketches(panes) | _products(panes) | _sums(panes))
+
+
+def _sketches(panes: Sequence[PaneRow]) -> dict[str, pa.Array]:
+    sizes = [size for pane in panes for size in pane.sketch_sizes or [0] * len(pane.series)]
+    return {
+        "sketch_values": columns.parts(b"".join(pane.sketch_values for pane in panes), "<f4", sizes),
+        "sketch_counts": columns.parts(b"".join(pane.sketch_counts for pane in panes), "<u4", sizes),
+    }
+
+
+def _products(panes: Sequence[PaneRow]) -> dict[str, pa.Array]:
+    """A matrix of s x s is, row by row, the products of each of the first s series; those after them have none."""
+    square = [_partners(pane) for pane in panes]
+    sizes = [s if row < s else 0 for pane, s in zip(panes, square, strict=True) for row in range(len(pane.series))]
+    names = columns.lists([*(pane.series[:s] for pane, s in zip(panes, square, strict=True)), []], pa.string())
+    of_pane = np.repeat(np.arange(len(panes)), [len(pane.series) for pane in panes])
+    return {
+        "partners": names.take(pa.array(np.where(np.array(sizes) > 0, of_pane, len(panes)))),
+        "products": columns.parts(b"".join(pane.products for pane in panes), "<f8", sizes),
+    }
 
 
 def _sums(panes: Sequence[PaneRow]) -> dict[str, pa.Array]:
     if all(tuple(pane.sums) == NAMES for pane in panes):  # nearly always: the fold's sums are ours
         values = np.frombuffer(b"".join(pane.values for pane in panes), "<f8").reshape(-1, len(NAMES))
-        return {name: pa.array(np.ascontiguousarray(values[:, i])) for i, name in enumerate(NAMES)}
+        return {name: columns.known(values[:, i]) for i, name in enumerate(NAMES)}
     parts: dict[str, list[pa.Array]] = {name: [] for name in NAMES}
     for pane in panes:
         values = np.frombuffer(pane.values, "<f8").reshape(len(pane.series), len(pane.sums))
         at = {name: i for i, name in enumerate(pane.sums)}
         for name, column in parts.items():
-            column.append(pa.array(values[:, at[name]].copy()) if name in at else pa.nulls(len(pane.series), pa.float64()))
+            column.append(columns.known(values[:, at[name]]) if name in at else pa.nulls(len(pane.series), pa.float64()))
     return {name: pa.concat_arrays(column) for name, column in parts.items()}
 
 

@@ -6,13 +6,16 @@ import time
 
 import numpy as np
 from reward_engine.fold import Record, fold
+from reward_engine.measuring import COLUMNS
 from reward_engine.state import Partition
-from reward_engine.sums import NAMES
 from reward_infra.pipeline import Pipeline
 from reward_producers.kafka import TopicPartition, consumer
 from reward_schemas.parse import parse
 from reward_schemas.results_pb2 import Result
 from reward_schemas.topics import EVENTS
+from reward_store.audit import Problem, audit
+
+from tests.store.logs import rows_of
 
 Key = tuple[str, str, str, str, int, int]
 
@@ -49,10 +52,9 @@ def closed_rows(results: list[Result]) -> dict[Key, tuple]:
     for result in results:
         if result.WhichOneof("kind") == "pane" and result.pane.closed:
             pane = result.pane
-            values = np.frombuffer(pane.values, "<f8").reshape(len(pane.series), len(pane.sums))
-            for series, sums in zip(pane.series, values, strict=True):
+            for series, said in rows_of(pane).items():
                 key = (result.run_id, pane.kind, pane.window, series, pane.attempt, pane.slot)
-                rows[key] = (result.partition, result.offset, pane.reported, pane.expected, *map(float, sums))
+                rows[key] = (result.partition, result.offset, pane.reported, pane.expected, *said)
     return rows
 
 
@@ -62,7 +64,7 @@ def landed_rows(monitor: Pipeline, like: str) -> dict[Key, tuple]:
     try:
         found = client.query(
             'SELECT run_id, kind, window, series, attempt, slot, partition, "offset", reported, expected, '
-            + ", ".join(NAMES)
+            + ", ".join(("lo", "hi", "sketch_values", "sketch_counts", "partners", "products", *COLUMNS))
             + " FROM rewards_tables.pane_rows FINAL WHERE closed AND run_id LIKE {like:String}",
             like=like,
         )
@@ -71,6 +73,15 @@ def landed_rows(monitor: Pipeline, like: str) -> dict[Key, tuple]:
     rows = {tuple(row[:6]): tuple(row[6:]) for row in found}
     assert len(rows) == len(found)
     return rows
+
+
+def audited(monitor: Pipeline, name: str) -> list[Problem]:
+    """What the audit finds wrong with the runs of this name."""
+    client = monitor.writer()
+    try:
+        return [problem for problem in audit(client) if name in problem.place]
+    finally:
+        client.close()
 
 
 def await_finished(monitor: Pipeline, run_ids: list[str], timeout_s: float = 90.0) -> None:
@@ -92,11 +103,14 @@ def await_finished(monitor: Pipeline, run_ids: list[str], timeout_s: float = 90.
 
 
 def check_exact(monitor: Pipeline, traffic) -> None:
-    """Landed rewards equal sent ones, one by one; closed rows equal the replay, bit for bit; step rows equal numpy."""
+    """Landed rewards equal sent ones, one by one; closed rows equal the replay, bit for bit, and what the audit makes of the
+    landed rewards; step rows equal numpy."""
     expected = {k: v for k, v in closed_rows(replay(monitor.brokers)).items() if k[0].startswith(traffic.name + "-")}
     landed = landed_rows(monitor, traffic.name + "-%")
     assert landed.keys() == expected.keys()
     assert {k: v for k, v in landed.items() if v != expected[k]} == {}
+    assert {kind for _, kind, *_ in landed} == {"reward", "completion", "trainer"}
+    assert audited(monitor, traffic.name) == []
     client = monitor.reader()
     try:
         raw = client.query(

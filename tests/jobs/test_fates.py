@@ -16,7 +16,7 @@ from reward_schemas.events import RunState
 from reward_schemas.topics import EVENTS
 
 from tests.engine.logs import T0, Trainer
-from tests.jobs.oracle import await_finished
+from tests.jobs.oracle import audited, await_finished
 
 NOW_MS = int(time.time() * 1000)
 
@@ -252,3 +252,7 @@ def test_a_fold_that_fails_on_one_run_quarantines_that_run_alone(monitor: Pipeli
     feed.send(released.state(RunState.RELEASED, at(10)), bad.rollout(6, at(11)), released.state(RunState.FINISHED, at(12)))
     feed.done()
     eventually(monitor, "SELECT step FROM steps WHERE run_id = 'poison' AND function = 'total' AND step > 2", [(6,)])
+
+
+def test_the_audit_finds_nothing_wrong_with_all_that(monitor: Pipeline) -> None:
+    assert audited(monitor, "") == []

@@ -13,7 +13,9 @@ from reward_schemas.encode import encode_event, function_table
 from reward_schemas.events import Event, Identity, RewardFunction, Rollout, RunEvent, RunState, TrainerStep
 from reward_schemas.topics import EVENTS
 
-TABLE = function_table((RewardFunction("accuracy", 1.0), RewardFunction("format", 0.25), RewardFunction("judge", -0.5)))
+TABLE = function_table(
+    (RewardFunction("accuracy", 1.0, lo=-1.0, hi=1.0), RewardFunction("format", 0.25), RewardFunction("judge", -0.5))
+)
 RANKS = 2
 COMPLETIONS = 16
 
@@ -56,6 +58,20 @@ class Traffic:
         )
         self._producer.poll(0)
 
+    def _rollout(self, run: str, rank: int, step: int, values: np.ndarray) -> Rollout:
+        """In every other run the groups are spread over both ranks."""
+        spread = self.run_ids.index(run) % 2
+        return Rollout(
+            step=step,
+            table=TABLE,
+            rewards=values,
+            group=np.arange(COMPLETIONS, dtype=np.int32) // 4 + (0 if spread else 4 * rank),
+            group_size=4 * RANKS if spread else 0,
+            length=self._rng.integers(1, 900, COMPLETIONS).astype(np.int32),
+            advantage=self._rng.normal(size=COMPLETIONS).astype(np.float32),
+            columns={"staleness": self._rng.integers(0, 3, COMPLETIONS).astype(np.float32)},
+        )
+
     def _run(self) -> None:
         seqs: dict[tuple[str, int], int] = {}
 
@@ -71,8 +87,7 @@ class Traffic:
                 for rank in range(RANKS):
                     values = (self._rng.normal(size=(3, COMPLETIONS)) * 10.0 ** self._rng.integers(-3, 6)).astype(np.float32)
                     self.sent[run, rank, step] = values
-                    body = Rollout(step=step, table=TABLE, rewards=values, group=np.arange(COMPLETIONS, dtype=np.int32) // 4)
-                    self.send(event(run, rank, body))
+                    self.send(event(run, rank, self._rollout(run, rank, step, values)))
                 self.kl[run, step] = float(self._rng.random())
                 self.send(event(run, 0, TrainerStep(step, {"kl": self.kl[run, step]})))
             time.sleep(self.pause_s)

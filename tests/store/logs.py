@@ -19,7 +19,7 @@ from reward_schemas.events import (
     TrainerStep,
 )
 from reward_schemas.parse import parse
-from reward_schemas.results_pb2 import Result
+from reward_schemas.results_pb2 import PaneRow, Result
 from reward_store.event_rows import Arrived
 
 T0_MS = 1_760_000_000_000
@@ -100,3 +100,29 @@ def folded(log: list[Arrived]) -> list[Result]:
 def as_records(results: list[Result]) -> list[Arrived]:
     """Results as records of their topic."""
     return [Arrived(r.partition, i, r.append_time_ms, r.run_id.encode(), r.SerializeToString()) for i, r in enumerate(results)]
+
+
+def rows_of(pane: PaneRow) -> dict[str, tuple]:
+    """What a pane says of each series: the ends of its range, its distribution, its partners and products with them, and its
+    numbers in the order of `pane.sums`. None is unknown."""
+    table = np.frombuffer(pane.values, "<f8").reshape(len(pane.series), len(pane.sums))
+    values, counts = np.frombuffer(pane.sketch_values, "<f4"), np.frombuffer(pane.sketch_counts, "<u4")
+    products = np.frombuffer(pane.products, "<f8")
+    partners = list(pane.series)[: int(len(products) ** 0.5)]
+    rows, at = {}, 0
+    for row, name in enumerate(pane.series):
+        part = slice(at, at := at + (pane.sketch_sizes[row] if pane.sketch_sizes else 0))
+        has = row < len(partners)
+        rows[name] = (
+            *map(_known, (pane.lo[row], pane.hi[row])),
+            values[part].tolist(),
+            counts[part].tolist(),
+            partners if has else [],
+            products.reshape(len(partners), -1)[row].tolist() if has else [],
+            *map(_known, table[row].tolist()),
+        )
+    return rows
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

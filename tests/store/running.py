@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,8 @@ from reward_store.migrate import migrate
 from reward_store.settings import Retention
 
 from tests.store.logs import as_records, folded
+
+FOR_EVER = Retention(raw_days=0, log_days=0)  # the logs of tests are old
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +34,10 @@ def address(stack: LocalStack, user: str = "writer") -> ClickHouse:
     return ClickHouse(place.host, place.http_port, user, getattr(place.credentials, user))
 
 
-@pytest.fixture
-def empty(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A client whose databases are this test's alone and don't exist yet."""
-    name = re.sub(r"\W", "_", request.node.name)[:60]
+@contextmanager
+def databases(stack: LocalStack, name: str) -> Iterator[Client]:
+    """A client whose two databases have this name and don't exist yet."""
+    name = re.sub(r"\W", "_", name)[:60]
     client = replace(address(stack), tables=f"{name}_tables", views=name).connect()
     yield client
     for database in (client.settings.tables, client.settings.views):
@@ -43,9 +46,16 @@ def empty(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[Client]
 
 
 @pytest.fixture
+def empty(stack: LocalStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A client whose databases are this test's alone and don't exist yet."""
+    with databases(stack, request.node.name) as client:
+        yield client
+
+
+@pytest.fixture
 def client(empty: Client) -> Client:
     """A client with the tables and views of this version."""
-    migrate(empty, retention=Retention(raw_days=0, log_days=0))  # the logs of tests are old
+    migrate(empty, retention=FOR_EVER)
     return empty
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reward_engine.emit import version
 from reward_schemas.encode import encode_event
+from reward_schemas.events import RewardFunction
 from reward_schemas.results_pb2 import PaneRow, Result, RunRow
 from reward_store.client import Client
 from reward_store.columns import run_month
@@ -27,15 +28,22 @@ def arrow(client: Client, sql: str):
 def test_vectors_come_back_bit_for_bit(client: Client) -> None:
     rewards = np.stack([ODD, ODD[::-1], np.arange(8, dtype=np.float32)])
     status = np.array([[0, 1, 2, 0, 0, 0, 0, 0]] * 3, np.uint8)
-    sent = rollout("r", 0, 0, 5, rewards=rewards, status=status, advantage=ODD, truncated=np.array([0, 1] * 4, np.uint8))
+    table = (RewardFunction("correct", 1.0, lo=-1.0, hi=1.0), RewardFunction("format", 2.0, hi=0.5), *functions()[2:])
+    sent = rollout(
+        "r", 0, 0, 5, rewards=rewards, status=status, advantage=ODD, truncated=np.array([0, 1] * 4, np.uint8),
+        functions=table, columns={"kl": ODD, "staleness": ODD[::-1]}, group_size=4,
+    )  # fmt: skip
     bare = rollout("r", 0, 1, 6, length=None)
     land(client, records([sent, bare]))
     got = arrow(client, "SELECT * FROM {tables}.rollouts FINAL ORDER BY step").to_pylist()
-    raw = arrow(client, "SELECT rewards, advantage FROM {tables}.rollouts FINAL ORDER BY step")
+    raw = arrow(client, "SELECT rewards, advantage, column_values FROM {tables}.rollouts FINAL ORDER BY step")
     for i, body in enumerate((sent.body, bare.body)):
         assert raw["rewards"][i].values.to_numpy().tobytes() == body.rewards.tobytes()
     assert raw["advantage"][0].values.to_numpy().tobytes() == ODD.tobytes()
+    assert raw["column_values"][0].values.to_numpy().tobytes() == ODD.tobytes() + ODD[::-1].tobytes()
     first, second = got
+    assert (first["lo"], first["hi"], first["group_size"]) == ([-1.0, None, None], [1.0, 0.5, None], 4)
+    assert (first["columns"], second["columns"], second["column_values"]) == (["kl", "staleness"], [], [])
     assert (first["functions"], first["weights"]) == (["correct", "format", "length"], [1.0, 2.0, 3.0])
     assert first["roles"] == ["trained", "trained", "audit"]
     assert first["status"] == status.reshape(-1).tolist() and first["truncated"] == [0, 1] * 4
@@ -93,6 +101,19 @@ def test_results_that_cannot_be_read_are_landed_with_their_reason(client: Client
         Result(run_id="r", offset=2, pane=pane).SerializeToString(),
         Result(epoch=256, run=RunRow()).SerializeToString(),
     ]
+    whole = {"series": ["a", "b"], "weights": [1, 1], "roles": ["trained"] * 2, "sums": ["count"], "values": bytes(16)}
+    for wrong, says in (
+        ({"lo": [0.0]}, "2 series with 1, 0 ends"),
+        ({"lo": [0.0, 1.0], "hi": [1.0]}, "2 series with 2, 1 ends"),
+        ({"sketch_sizes": [1]}, "and 1 sketches"),
+        ({"sketch_sizes": [1, 1], "sketch_values": bytes(8), "sketch_counts": bytes(4)}, "8, 4 bytes of sketches for 2 values"),
+        ({"sketch_values": bytes(4), "sketch_counts": bytes(4)}, "4, 4 bytes of sketches for 0 values"),
+        ({"products": bytes(8 * 3)}, "24 bytes of products for 2 series"),
+        ({"products": bytes(8 * 9)}, "72 bytes of products for 2 series"),
+    ):
+        with pytest.raises(Malformed, match=says):
+            read_result(Result(pane=PaneRow(**whole, **wrong)).SerializeToString())
+    read_result(Result(pane=PaneRow(**whole)).SerializeToString())
     batch = Batch()
     for offset, value in enumerate([*bad, good.SerializeToString()]):
         batch.add(RESULTS, Arrived(2, offset, T0_MS, b"r", value))
@@ -110,13 +131,16 @@ def test_results_that_cannot_be_read_are_landed_with_their_reason(client: Client
     assert rows(client, "SELECT state FROM {views}.runs") == [("live",)]
 
 
-def test_sums_that_only_one_side_knows(client: Client) -> None:
-    """An older fold has sent no `maximum`, a newer one sends a sum of its own: NULL, and left out."""
-    pane = PaneRow(window="step", kind="reward", series=["f"], weights=[1], roles=["trained"], closed=True)
-    pane.sums.extend(["centre", "count", "squares", "minimum", "of_tomorrow"])
-    pane.values = np.array([2.5, 2.0, 0.5, 2.0, 99.0], "<f8").tobytes()
-    land(client, [], results=as_records([Result(run_id="r", pane=pane)]))
-    assert rows(client, "SELECT count, mean, min, max, missing FROM {views}.steps") == [(2, 2.5, 2.0, None, None)]
+def test_rows_of_an_older_and_of_a_newer_fold(client: Client) -> None:
+    """An older one says nothing of `maximum`, of ranges, distributions and products; a newer one's sums are left out."""
+    old = PaneRow(window="step", kind="reward", series=["f"], weights=[1], roles=["trained"], closed=True)
+    old.sums.extend(["centre", "count", "squares", "minimum", "of_tomorrow"])
+    old.values = np.array([2.5, 2.0, 0.5, 2.0, 99.0], "<f8").tobytes()
+    ours = next(r for r in folded(records([rollout("r", 0, 0, 1, senders=1)])) if r.WhichOneof("kind") == "pane")
+    land(client, [], results=as_records([Result(run_id="old", pane=old), ours]))
+    sql = "SELECT count, mean, min, max, missing, lo, p50, entropy FROM {views}.steps WHERE run_id = 'old'"
+    assert rows(client, sql) == [(2, 2.5, 2.0, None, None, None, None, None)]
+    assert rows(client, "SELECT DISTINCT run_id FROM {views}.distributions") == [("r",)]
 
 
 def test_rows_of_many_months_in_one_insert(client: Client) -> None:

@@ -10,14 +10,16 @@ from reward_store.audit import audit
 from reward_store.client import ClickHouse, Client
 from reward_store.errors import Rejected, Unavailable
 from reward_store.migrate import migrate
-from reward_store.queries import FIVE_QUERIES
 from reward_store.settings import Retention
 
 from tests.store.logs import functions, records, rollout, training
 from tests.store.running import address, land, rows
 
 pytestmark = pytest.mark.timeout(60)
-ALL = ["dead_letters", "gaps", "groups", "late_events", "quarantines", "rewards", "runs", "steps", "trainer_steps", "windows"]
+ALL = [
+    "completion_distributions", "completions", "correlations", "dead_letters", "distributions", "gaps", "groups", "late_events",
+    "quarantines", "rewards", "runs", "steps", "trainer_steps", "windows",
+]  # fmt: skip
 
 
 def test_a_training_in_all_views(client: Client) -> None:
@@ -114,30 +116,6 @@ def test_each_reward_once_however_often_it_came(client: Client) -> None:
     assert rows(client, counts) == [(5 * 2 * 8 * 3,) * 2]
     assert rows(client, "SELECT duplicates, received FROM {views}.runs") == [(21, 21)]
     assert audit(client) == []
-
-
-def test_the_audit_finds_what_is_wrong(client: Client) -> None:
-    log = records(training("r", steps=5))
-    land(client, log)
-    tables = client.settings.tables
-    client.command(f"ALTER TABLE {tables}.rollouts DELETE WHERE step = 3 AND rank = 1 SETTINGS mutations_sync = 1")
-    client.command(f"ALTER TABLE {tables}.event_log DELETE WHERE offset = 4 SETTINGS mutations_sync = 1")
-    land(client, records(training("s", steps=1), start=log[-1].offset + 8), results=[])
-    found = audit(client)
-    assert sorted({problem.kind for problem in found}) == ["log", "offsets", "sums"]
-    assert {problem.place.split(" attempt")[0] for problem in found if problem.kind == "sums"} == {"run r step 3"}
-    assert "count 16.0, from raw 8.0" in next(problem.what for problem in found if "function total" in problem.place)
-    assert [problem.what for problem in found if problem.kind == "offsets"] == ["records 21 to 27 were never landed"]
-
-
-def test_the_five_queries_answer(client: Client) -> None:
-    land(client, records([*training("run-a", steps=45), *training("run-b", steps=3)]))
-    assert len({query.title for query in FIVE_QUERIES}) == 5
-    for query in FIVE_QUERIES:
-        assert "ORDER BY" in query.sql and "LIMIT" in query.sql
-        got = client.query(query.sql.replace("rewards.", f"{client.settings.views}."))
-        assert {row[0] for row in got} == {"run-a", "run-b"}, query.title
-        assert all(value is not None for row in got for value in row), query.title
 
 
 @pytest.fixture

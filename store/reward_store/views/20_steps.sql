@@ -6,6 +6,8 @@ CREATE OR REPLACE VIEW {views}.steps {on_cluster}
     function LowCardinality(String) COMMENT 'the reward function; total: the weighted sum of the trained ones',
     role LowCardinality(String) COMMENT 'trained, audit (measured, never optimised) or total',
     weight Float64 COMMENT 'in the total, as declared',
+    lo Nullable(Float64) COMMENT 'lower end of the declared range; NULL: none',
+    hi Nullable(Float64) COMMENT 'upper end of the declared range; NULL: none',
     attempt UInt32 COMMENT 'the greatest that has reached this step; rows of earlier ones are not shown',
     closed Bool COMMENT 'false: senders are still awaited, the numbers may change',
     reported UInt32 COMMENT 'senders that have said all of this step',
@@ -18,21 +20,10 @@ CREATE OR REPLACE VIEW {views}.steps {on_cluster}
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    run_id, project, step, function, role, weight, attempt, closed, reported, expected,
-    reported / nullIf(expected, 0) AS coverage, flags,
+    run_id, project, slot AS step, series AS function, role, weight, lo, hi, attempt, closed, reported, expected, coverage, flags,
     {measures},
     event_time, landed_at
-FROM
-(
-    SELECT
-        run_id, slot AS step, series AS function, role, weight, attempt, closed, reported, expected, flags,
-        {measure_expressions},
-        event_time, landed_at, max(attempt) OVER (PARTITION BY run_id, kind, window, slot) AS newest,
-        {values_said} AS said
-    FROM {tables}.pane_rows FINAL
-    WHERE kind = 'reward' AND window = 'step'
-) AS s
-LEFT ANY JOIN (SELECT run_id, project FROM {tables}.run_rows FINAL) AS r USING (run_id)
-WHERE attempt = newest AND said > 0
-SETTINGS do_not_merge_across_partitions_select_final = 1
+FROM {tables}.shown_rows
+WHERE kind = 'reward' AND window = 'step'
+SETTINGS prefer_column_name_to_alias = 1
 COMMENT 'One row a step and reward function, with its measures';

@@ -8,6 +8,8 @@ CREATE OR REPLACE VIEW {views}.windows {on_cluster}
     function LowCardinality(String) COMMENT 'the reward function; total: the weighted sum of the trained ones',
     role LowCardinality(String) COMMENT 'trained, audit (measured, never optimised) or total',
     weight Float64 COMMENT 'in the total, as declared',
+    lo Nullable(Float64) COMMENT 'lower end of the declared range; NULL: none',
+    hi Nullable(Float64) COMMENT 'upper end of the declared range; NULL: none',
     attempt UInt32 COMMENT 'the greatest that has reached this place; rows of earlier ones are not shown',
     panes UInt32 COMMENT 'steps, or slots of 10 s, that are in it',
     closed Bool COMMENT 'false: senders are still awaited, the numbers may change',
@@ -21,23 +23,13 @@ CREATE OR REPLACE VIEW {views}.windows {on_cluster}
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    run_id, project, window, step, time, function, role, weight, attempt, panes, closed, reported, expected,
-    reported / nullIf(expected, 0) AS coverage, flags,
+    run_id, project, window,
+    if(match(window, ' steps?$'), slot, NULL) AS step,
+    if(match(window, ' steps?$'), NULL, fromUnixTimestamp64Milli(slot, 'UTC')) AS time,
+    series AS function, role, weight, lo, hi, attempt, panes, closed, reported, expected, coverage, flags,
     {measures},
     event_time, landed_at
-FROM
-(
-    SELECT
-        run_id, window, if(match(window, ' steps?$'), slot, NULL) AS step,
-        if(match(window, ' steps?$'), NULL, fromUnixTimestamp64Milli(slot, 'UTC')) AS time,
-        series AS function, role, weight, attempt, panes, closed, reported, expected, flags,
-        {measure_expressions},
-        event_time, landed_at, max(attempt) OVER (PARTITION BY run_id, kind, window, slot) AS newest,
-        {values_said} AS said
-    FROM {tables}.pane_rows FINAL
-    WHERE kind = 'reward' AND window != 'step'
-) AS s
-LEFT ANY JOIN (SELECT run_id, project FROM {tables}.run_rows FINAL) AS r USING (run_id)
-WHERE attempt = newest AND said > 0
-SETTINGS do_not_merge_across_partitions_select_final = 1
+FROM {tables}.shown_rows
+WHERE kind = 'reward' AND window != 'step'
+SETTINGS prefer_column_name_to_alias = 1
 COMMENT 'One row a window and reward function, with its measures: a window ends with each step, or each 10 s';

@@ -12,19 +12,11 @@ CREATE OR REPLACE VIEW {views}.trainer_steps {on_cluster}
     landed_at DateTime64(3, 'UTC') COMMENT 'when this row was written'
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS SELECT run_id, project, step, name, value, reports, attempt, closed, event_time, landed_at
-FROM
-(
-    SELECT
-        run_id, slot AS step, series AS name, attempt, closed,
-        {mean_expression} AS value,
-        {count_expression} AS reports,
-        event_time, landed_at, max(attempt) OVER (PARTITION BY run_id, kind, window, slot) AS newest,
-        {values_said} AS said
-    FROM {tables}.pane_rows FINAL
-    WHERE kind = 'trainer' AND window = 'step'
-) AS s
-LEFT ANY JOIN (SELECT run_id, project FROM {tables}.run_rows FINAL) AS r USING (run_id)
-WHERE attempt = newest AND said > 0
-SETTINGS do_not_merge_across_partitions_select_final = 1
+AS SELECT
+    run_id, project, slot AS step, series AS name,
+    {mean} AS value,
+    {count} AS reports,
+    attempt, closed, event_time, landed_at
+FROM {tables}.shown_rows
+WHERE kind = 'trainer' AND window = 'step'
 COMMENT 'One row a step and scalar of the trainer: kl, entropy, loss, ...';

@@ -12,6 +12,7 @@ CREATE OR REPLACE VIEW {views}.rewards {on_cluster}
     role LowCardinality(String) COMMENT 'trained or audit (measured, never optimised)',
     weight Float64 COMMENT 'in the total, as declared',
     reward Nullable(Float32) COMMENT 'NULL where status is not scored',
+    contribution Nullable(Float64) COMMENT 'weight x reward: what it adds to the completion''s total; NULL: nothing known, or an audit',
     status LowCardinality(String) COMMENT 'scored; missing: should have been and was not; not scored: left out on purpose; non finite: NaN or infinite',
     length Nullable(Int32) COMMENT 'of the completion, tokens; NULL: unknown',
     advantage Nullable(Float32) COMMENT 'as the trainer used it; NULL: unknown',
@@ -23,6 +24,7 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     run_id, step, attempt, rank, session, seq, completion, one_group AS `group`, function, role, weight,
     if(one_status = 0 AND isFinite(one_reward), one_reward, NULL) AS reward,
+    if(role = 'trained', weight * reward, NULL) AS contribution,
     multiIf(one_status = 1, 'missing', one_status = 2, 'not scored', isFinite(one_reward), 'scored', 'non finite') AS status,
     one_length AS length, if(isFinite(one_advantage), one_advantage, NULL) AS advantage, one_truncated != 0 AS truncated,
     event_time, landed_at
