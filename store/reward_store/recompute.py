@@ -58,9 +58,9 @@ class Step:
         table = sums.grown(self.pane.table, len(names))
         of_sketch = sketched(self.pane.sketch, self.series.lo, self.series.hi)
         products = self.pane.products[at] if at < len(self.pane.products) else ()
-        return Row(
-            np.concatenate([table[at], of_sketch[at]]), self.pane.sketch.of_series(at), dict(zip(names, products, strict=False))
-        )
+        start, end = self.pane.sketch.starts(at + 1)[at:]
+        counted = self.pane.sketch.values[start:end], self.pane.sketch.counts[start:end]
+        return Row(np.concatenate([table[at], of_sketch[at]]), counted, dict(zip(names, products, strict=False)))
 
     def _take(self, what: panes.Said) -> None:
         panes.take(self.pane, what, len(self.series.names))
