@@ -133,6 +133,11 @@ class Block:
         return np.where(self._bounded, self.count, 0.0)
 
     @cached_property
+    def limited(self) -> np.ndarray:
+        """float64[K]: how many values have at least one end of a range."""
+        return np.where(np.isnan(self.lo) & np.isnan(self.hi), 0.0, self.count)
+
+    @cached_property
     def at_high(self) -> np.ndarray:
         """bool[K, n]: at the upper end of the range, or above it."""
         return self.values >= self._ends[1]

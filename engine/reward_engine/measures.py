@@ -165,8 +165,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "out_of_range",
         "share",
-        "outside / ranged",
-        "share outside of the declared range",
+        "outside / limited",
+        "share outside of the declared range, or beyond the one end that is declared",
         low=0,
         high=1,
     ),

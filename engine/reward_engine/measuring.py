@@ -13,6 +13,8 @@ from reward_engine.sums import NAMES
 
 AUDIT = "audit"
 COLUMNS = (*NAMES, *SKETCHED)  # of a row: its sums, and what was taken from its sketch
+_SHARES = [m.quantile for m in MEASURES if m.quantile is not None]
+assert (*(m.name for m in MEASURES if m.quantile is not None), "entropy") == SKETCHED
 
 
 def measured(table: np.ndarray, roles: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -30,14 +32,5 @@ def measured(table: np.ndarray, roles: Sequence[str] = ()) -> dict[str, np.ndarr
 
 def sketched(values: Sketch, lo: Sequence[float], hi: Sequence[float]) -> np.ndarray:
     """float64[series, SKETCHED]: the measures that are taken from the sketch; NaN where a series has no value."""
-    out = np.full((len(lo), len(SKETCHED)), np.nan)
-    for series in range(len(lo)):
-        numbers, counts = values.of_series(series)
-        if len(numbers):
-            for place, m in enumerate(m for m in MEASURES if not m.formula):
-                out[series, place] = (
-                    sketch.entropy(numbers, counts, lo[series], hi[series])
-                    if m.quantile is None
-                    else sketch.quantile(numbers, counts, m.quantile)
-                )
-    return out
+    found = sketch.quantiles(values, len(lo), _SHARES)
+    return np.column_stack([found, sketch.entropies(values, np.asarray(lo), np.asarray(hi))])

@@ -1,6 +1,7 @@
 """The mergeable sketch of a pane's values: each rounded to seven significant binary digits, and counted.
 
 Rounding keeps a value to within 1/128 of itself (0.8 %), and exactly where it has few binary digits: 0, 1/4, 0.5, 3, 100.
+Beyond float32's range it is float32's largest number, and below 2^-126 it is within 2^-133.
 Counts are whole numbers, so merging is exact in any order, and a sketch can be taken out of a merge again. Any quantile,
 histogram or distance between distributions follows from (value, count). The idea is DDSketch's (Masson, Rim, Lee 2019,
 1908.10693), with the floating-point format itself in place of a logarithm, so that every processor gives the same bins.
@@ -8,7 +9,6 @@ histogram or distance between distributions follows from (value, count). The ide
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,9 +20,10 @@ RELATIVE_ERROR = 1 / 128
 BINS = 32  # of the entropy
 
 _DROPPED = 17  # of float32's 23 binary places; 6 stay, and the leading 1
-_CODES = 16  # bits of a code: sign, exponent, 6 places
-_LARGEST = np.uint32(0x7F7E0000 >> _DROPPED)  # the largest finite code: rounding must not reach infinity
-_SIGN = np.uint32(1 << 14)
+_CODES = 16  # bits of a code: it rises with the value, and is `_ZERO` for 0
+_ZERO = np.uint32(1 << 14)
+_EIGHTH = 3  # of a code's lowest 6 bits, the places, so many are below an eighth of an octave
+_LARGEST = np.uint32(0x7F7E0000 >> _DROPPED)  # the largest finite one: rounding must not reach infinity
 _LN_BINS = 5 * 0.6931471805599453
 
 
@@ -36,31 +37,55 @@ class Sketch(Struct, array_like=True):
     keys: np.ndarray = field(default_factory=_none)
     counts: np.ndarray = field(default_factory=_none)
 
-    def of_series(self, series: int) -> tuple[np.ndarray, np.ndarray]:
-        """(values float64[m], counts uint32[m]) of one series, the smallest value first."""
-        start, end = np.searchsorted(self.keys, [series << _CODES, (series + 1) << _CODES])
-        values = _values(self.keys[start:end])
-        order = np.argsort(values, kind="stable")
-        return values[order], self.counts[start:end][order]
+    @property
+    def series(self) -> np.ndarray:
+        """uint32[m]: of which series each is."""
+        return self.keys >> np.uint32(_CODES)
+
+    @property
+    def values(self) -> np.ndarray:
+        """float64[m]: the rounded values, in each series the smallest first."""
+        return _values(self.codes)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """uint32[m]: the keys without their series."""
+        return self.keys & np.uint32((1 << _CODES) - 1)
+
+    def starts(self, series: int) -> np.ndarray:
+        """int64[series + 1]: where each one's values start, and where the last one's end."""
+        return np.searchsorted(self.keys, np.arange(series + 1, dtype=np.uint32) << np.uint32(_CODES))
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """float64[...]: what a sketch has in place of these values."""
+    """float64[...]: what a sketch has in place of these finite values."""
     return _values(_codes(values))
 
 
 def codes(rows: np.ndarray, values: np.ndarray, finite: np.ndarray) -> np.ndarray:
     """uint32[m], unsorted: the keys of the finite ones of values, float64[K, n], of which row k is series rows[k]."""
     keys: np.ndarray = _codes(values) | (rows.astype(np.uint32) << np.uint32(_CODES))[:, None]
-    return keys[finite]
+    return keys.ravel() if finite.all() else keys[finite]
 
 
 def _codes(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         bits = values.astype(np.float32).view(np.uint32)
-    near = (bits + np.uint32(1 << (_DROPPED - 1))) >> np.uint32(_DROPPED)
-    magnitude = np.minimum(near & (_SIGN - np.uint32(1)), _LARGEST)
-    return np.where(magnitude == 0, np.uint32(0), magnitude | (near & _SIGN))  # no -0
+    size = bits & np.uint32(0x7FFFFFFF)
+    size += np.uint32(1 << (_DROPPED - 1))
+    size >>= np.uint32(_DROPPED)
+    np.minimum(size, _LARGEST, out=size)
+    return np.where(bits >> np.uint32(31), _ZERO - size, _ZERO + size)
+
+
+def _values(coded: np.ndarray) -> np.ndarray:
+    bits = _sizes(coded) << np.uint32(_DROPPED)
+    return np.copysign(bits.view(np.float32), coded.astype(np.float64) - float(_ZERO))
+
+
+def _sizes(coded: np.ndarray) -> np.ndarray:
+    """uint32[...]: float32's bits of |value|, those that stay."""
+    return np.where(coded < _ZERO, _ZERO - coded, coded - _ZERO)
 
 
 def counted(keys: np.ndarray) -> Sketch:
@@ -85,40 +110,40 @@ def merged(sketches: Sequence[Sketch], without: Sequence[Sketch] = ()) -> Sketch
     return Sketch(keys[starts][left], sums[left].astype(np.uint32))
 
 
-def _values(keys: np.ndarray) -> np.ndarray:
-    code = keys & np.uint32((1 << _CODES) - 1)
-    bits = ((code & (_SIGN - np.uint32(1))) << np.uint32(_DROPPED)) | ((code & _SIGN) << np.uint32(_DROPPED))
-    return bits.astype(np.uint32).view(np.float32).astype(np.float64)
+def quantiles(sketch: Sketch, series: int, shares: Sequence[float]) -> np.ndarray:
+    """float64[series, shares]: the smallest value that at least a share of them does not exceed; NaN of none."""
+    reached = np.append(0, np.cumsum(sketch.counts, dtype=np.int64))
+    ends = reached[sketch.starts(series)]
+    number = np.diff(ends)[:, None]
+    rank = np.ceil(np.array(shares) * number - 1e-9)  # 0.05 x 140 is 7.000000000000001 in floating point
+    place = np.searchsorted(reached, ends[:-1, None] + np.maximum(rank, 1.0)) - 1
+    return np.where(number > 0, np.append(sketch.values, np.nan)[place], np.nan)
 
 
-def quantile(values: np.ndarray, counts: np.ndarray, q: float) -> float:
-    """The smallest value that at least a share q of them does not exceed; NaN of none."""
-    if not len(values):
-        return float("nan")
-    reached = np.cumsum(counts, dtype=np.int64)
-    rank = math.ceil(q * float(reached[-1]) - 1e-9)  # 0.05 x 140 is 7.000000000000001 in floating point
-    return float(values[np.searchsorted(reached, max(rank, 1))])
-
-
-def entropy(values: np.ndarray, counts: np.ndarray, lo: float, hi: float) -> float:
-    """How evenly the values spread, 0 (all alike) to 1; NaN of fewer than two, which can't spread.
+def entropies(sketch: Sketch, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """float64[series]: how evenly the values spread, 0 (all alike) to 1; NaN of fewer than two, which can't spread.
 
     Shannon's entropy over `BINS` bins, corrected by Miller and Madow's (m - 1) / 2N and divided by ln BINS. The bins cut
     the declared range [lo, hi] (NaN: none) into equal parts, with one more at each end for what is outside; without a
     range each octave of either sign is cut into eight. They never follow the data: bins that did would hide a collapse.
     """
-    if counts.sum() < 2:
-        return float("nan")
-    lo, hi = rounded(np.array([lo, hi])).tolist() if np.isfinite(hi - lo) else (lo, hi)  # as the values were: an end stays one
-    if lo < hi:
-        bins = np.clip(np.floor((values - lo) / (hi - lo) * BINS), -1, BINS)
-        bins[values == hi] = BINS - 1
-    else:
-        mantissa, exponent = np.frexp(np.abs(values))
-        bins = np.sign(values) * ((exponent + 200) * 8 + np.floor((2 * mantissa - 1) * 8))
-    _, place = np.unique(bins, return_inverse=True)
-    per_bin = np.bincount(place, counts)
-    n = per_bin.sum()
-    shares = per_bin / n
-    nats = -(shares * ln(shares)).sum() + (len(per_bin) - 1) / (2 * n)
-    return float(min(nats / _LN_BINS, 1.0))
+    series = len(lo)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lo, hi = np.where(np.isfinite(hi - lo), rounded(np.array([lo, hi])), np.nan)  # as the values were: an end stays one
+    of, values = sketch.series, sketch.values
+    if not len(of):
+        return np.full(series, np.nan)
+    first, last = lo[of], hi[of]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = np.clip(np.floor((values - first) / (last - first) * BINS), -1, BINS)
+    cut[values == last] = BINS - 1
+    eighths = (_sizes(sketch.codes) >> np.uint32(_EIGHTH)).astype(np.float64)
+    bins = np.where(first < last, cut, np.where(values < 0, -eighths, eighths))
+    starts = np.flatnonzero(np.append(True, (bins[1:] != bins[:-1]) | (of[1:] != of[:-1])))
+    per_bin, of = np.add.reduceat(sketch.counts.astype(np.int64), starts), of[starts]
+    number = np.bincount(of, per_bin, series)
+    shares = per_bin / number[of]
+    nats = (np.bincount(of, minlength=series) - 1) / (2.0 * np.maximum(number, 1.0)) - np.bincount(
+        of, shares * ln(shares), series
+    )
+    return np.where(number < 2, np.nan, np.minimum(nats / _LN_BINS, 1.0))

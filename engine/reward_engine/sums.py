@@ -90,6 +90,7 @@ SUMS = (
     _add("ranged", lambda b: b.ranged, "values of a function with a declared range"),
     _add("at_low", lambda b: b.share(b.at_low), "values within 1 % of the declared range of its lower end, or below"),
     _add("at_high", lambda b: b.share(b.at_high), "values within 1 % of the declared range of its upper end, or above"),
+    _add("limited", lambda b: b.limited, "values of a function with at least one declared end of its range"),
     _add("outside", lambda b: b.share(b.outside), "values outside of the declared range"),
     _add("weighted", _of_total(lambda b: b.weights * b.known.sum(axis=1)), "sum of weight x value, each with its weight at the time"),
     _add(

@@ -1,55 +1,70 @@
-"""How near two tables of sums of the same values must be, whatever the order in which they were merged.
+"""How near two tables of sums of the same values must be, whatever the order in which they were added and merged.
 
-Counts, minima and maxima are exact. A mean is rounded relative to the largest value V, by at most d = `RTOL` V over all
-merges. Sums of powers of deviations from it are rounded relative to what they are made of, and feel its rounding: a sum
-of (x - m)^p moves by p d (sum of |x - m|^(p-1)) and less. A sum of terms of either sign is rounded relative to the sum
-of their sizes, which another sum bounds.
+Counts, minima and maxima are exact. A deviation from a mean, of all or of a group, is rounded relative to the largest
+value V of the series, by at most d = `RTOL` V. A sum of n products of two deviations x y feels that by Cauchy and
+Schwarz: |sum xy' - sum xy| <= dx sqrt(n sum y^2) + dy sqrt(n sum x^2) + n dx dy. Everything else is rounded relative to
+the sum of the sizes of what is added up, by `SUM_RTOL`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from reward_engine.sums import INDEX, NAMES, SUMS
 
-RTOL = 1e-13  # of the largest value, for a mean
-SUM_RTOL = 1e-12  # of what is added up
+RTOL = 4e-15
+SUM_RTOL = 1e-12
 
 EXACT = {
-    "count", "missing", "not_scored", "non_finite", "positive", "zero", "ranged", "at_low", "at_high", "outside", "groups",
-    "groups_of_two", "grouped", "size_squares", "flat", "flat_low", "flat_high", "tried_2", "tried_4", "tried_8", "minimum",
-    "maximum",
+    "count", "missing", "not_scored", "non_finite", "positive", "zero", "ranged", "at_low", "at_high", "limited", "outside",
+    "groups", "groups_of_two", "grouped", "size_squares", "flat", "flat_low", "flat_high", "tried_2", "tried_4", "tried_8",
+    "minimum", "maximum",
 }  # fmt: skip
-# What bounds a sum of terms of either sign.
-SIZES = {
-    "weighted": lambda s: s["total_absolute"],
-    "total_product": lambda s: np.sqrt(s["within"] * s["total_within"]),
-    "weighted_product": lambda s: np.sqrt(s["within"] * s["total_within"]) * WEIGHT_MAX,
-    "length_product": lambda s: np.sqrt(s["length_within"] * s["length_squares"]),
-}
 WEIGHT_MAX = 4.0  # of the weights in these tests
-_CENTRES = {"squares": "centre", "between": "grouped_centre", "group_squares": "group_centre"}
+Sums = dict[str, np.ndarray]
+
+
+def _pairs(n: np.ndarray, dx: np.ndarray, xx: np.ndarray, dy: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """How far a sum of n products may be off, of deviations that are off by dx and dy and have these sums of squares."""
+    return SUM_RTOL * np.sqrt(xx * yy) + dx * np.sqrt(n * yy) + dy * np.sqrt(n * xx) + n * dx * dy
+
+
+def _squares(name: str) -> Callable[[Sums], np.ndarray]:
+    return lambda s: _pairs(s["n"], s["d"], s[name], s["d"], s[name])
+
+
+def _products(s: Sums) -> np.ndarray:
+    return _pairs(s["n"], s["d"], s["within"], s["d"][0], s["total_within"])
+
+
+NEAR: dict[str, Callable[[Sums], np.ndarray]] = {
+    **dict.fromkeys(("centre", "group_centre", "grouped_centre"), lambda s: s["d"]),
+    **{name: _squares(name) for name in ("squares", "group_squares", "between", "within", "length_within")},
+    # |sum of x^p| <= (sum of x^2)^(p/2), and its derivative
+    "cubes": lambda s: SUM_RTOL * s["squares"] ** 1.5 + 3 * s["d"] * (s["squares"] + s["n"] * s["d"] ** 2),
+    "fourths": lambda s: SUM_RTOL * s["squares"] ** 2 + 4 * s["d"] * (s["squares"] + s["n"] * s["d"] ** 2) ** 1.5,
+    "spread": lambda s: SUM_RTOL * s["spread"] + 2 * s["n"] * s["d"],
+    "spread_squares": _squares("within"),
+    "spread_fourths": lambda s: 2 * (s["spread_squares"] + _squares("within")(s)) * _squares("within")(s),
+    "total_within": lambda s: np.repeat(_squares("within")(s)[0], len(s["n"])),
+    "total_product": _products,
+    "weighted_product": lambda s: WEIGHT_MAX * _products(s),
+    "length_product": lambda s: _pairs(s["n"], s["d"], s["length_within"], SUM_RTOL, s["length_squares"]),
+    "weighted": lambda s: SUM_RTOL * s["total_absolute"],
+}
 
 
 def tolerances(table: np.ndarray) -> np.ndarray:
     """float64[series, sums]: how far another table of the same values may be from this one."""
     sums = {name: table[:, column] for name, column in INDEX.items()}
     largest = np.where(sums["count"] > 0, np.maximum(np.abs(sums["minimum"]), np.abs(sums["maximum"])), 0.0)
-    d, count = RTOL * largest, np.maximum(sums["count"], 1.0)
-    squares = sums["squares"] + count * d * d
-    powers = {"cubes": squares**1.5, "fourths": squares**2}  # |sum of x^p| <= (sum of x^2)^(p/2)
-    feels = {"cubes": 3 * d * squares, "fourths": 4 * d * squares**1.5 + 6 * d * d * squares}
+    sums |= {"n": np.maximum(sums["count"], 1.0), "d": RTOL * largest}
     out = np.zeros_like(table)
     for column, s in enumerate(SUMS):
-        if s.name in EXACT:
-            continue
-        if s.merge == "mean":
-            out[:, column] = d
-        elif s.merge == "squares":
-            out[:, column] = SUM_RTOL * sums[s.name] + count * d * d
-        elif s.name in powers:
-            out[:, column] = SUM_RTOL * powers[s.name] + feels[s.name]
-        else:
-            out[:, column] = SUM_RTOL * SIZES.get(s.name, lambda _, name=s.name: np.abs(sums[name]))(sums)
+        if s.name not in EXACT:
+            near = NEAR.get(s.name, lambda of, name=s.name: SUM_RTOL * np.abs(of[name]))
+            out[:, column] = near(sums)
     return out
 
 

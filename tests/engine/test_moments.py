@@ -1,4 +1,4 @@
-"""Laws of the sums: neutral, associative, commutative, one block or many, and equal to numpy over the raw values."""
+"""Laws of the sums of single values, of any bits: neutral, associative, commutative, one block or many, equal to numpy."""
 
 from __future__ import annotations
 
