@@ -51,15 +51,16 @@ class Step:
 
     def row(self, name: str) -> Row:
         """Of one series; an empty one where no message had it."""
-        names = self.series.names
-        if name not in names:
-            self.series.row(name, 0.0, "")
-        at = names.index(name)
-        table = sums.grown(self.pane.table, len(names))
-        of_sketch = sketched(self.pane.sketch, self.series.lo, self.series.hi)
-        products = self.pane.products[at] if at < len(self.pane.products) else ()
+        pane, series = self.pane, self.series
+        at = series.names.index(name) if name in series else series.row(name, 0.0, "")
+        size = len(series.names)
+        numbers = np.concatenate([sums.grown(pane.table, size), sketched(pane.sketch, series.lo, series.hi)], axis=1)
+        start, end = pane.sketch.starts(size)[at : at + 2]
+        products = pane.products[at] if at < len(pane.products) else ()
         return Row(
-            np.concatenate([table[at], of_sketch[at]]), self.pane.sketch.of_series(at), dict(zip(names, products, strict=False))
+            numbers[at],
+            (pane.sketch.values[start:end], pane.sketch.counts[start:end]),
+            dict(zip(series.names, products, strict=False)),
         )
 
     def _take(self, what: panes.Said) -> None:
