@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 from reward_engine.formula import Measure
 from reward_engine.measures import BY_NAME, MEASURES
-from reward_engine.sums import SUMS, VALUES
-
-# Sums that say nothing of values that are no rewards: these have no range, no weight, and nobody to score them.
-_OF_REWARDS = {"missing", "not_scored", "ranged", "at_low", "at_high", "outside", "weighted", "total_absolute"}
+from reward_engine.sums import NAMES, NEUTRAL, SUMS, Block, reduce
 
 
 def sum_columns() -> dict[str, str]:
@@ -22,9 +20,11 @@ def sum_columns() -> dict[str, str]:
 
 
 def of_values() -> tuple[Measure, ...]:
-    """The measures that make sense of any values: those of lengths or advantages, which are no rewards."""
-    plain = {s.name for s in SUMS if s.level == VALUES} - _OF_REWARDS
-    return tuple(m for m in MEASURES if plain.issuperset(m.needs) and not m.total)
+    """The measures that make sense of any values, as lengths or advantages: those of sums that values fill which are no
+    rewards, and so have no range, no weight and no groups."""
+    bare = reduce(Block(np.array([[-1.0, 0.0, 2.0, np.nan]])))[0]
+    filled = {name for name, value, empty in zip(NAMES, bare, NEUTRAL, strict=True) if value != empty}
+    return tuple(m for m in MEASURES if filled.issuperset(m.needs))
 
 
 def placeholders() -> dict[str, str]:

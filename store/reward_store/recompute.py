@@ -51,16 +51,17 @@ class Step:
 
     def row(self, name: str) -> Row:
         """Of one series; an empty one where no message had it."""
-        names = self.series.names
-        if name not in names:
-            self.series.row(name, 0.0, "")
-        at = names.index(name)
-        table = sums.grown(self.pane.table, len(names))
-        of_sketch = sketched(self.pane.sketch, self.series.lo, self.series.hi)
-        products = self.pane.products[at] if at < len(self.pane.products) else ()
-        start, end = self.pane.sketch.starts(at + 1)[at:]
-        counted = self.pane.sketch.values[start:end], self.pane.sketch.counts[start:end]
-        return Row(np.concatenate([table[at], of_sketch[at]]), counted, dict(zip(names, products, strict=False)))
+        pane, series = self.pane, self.series
+        at = series.names.index(name) if name in series else series.row(name, 0.0, "")
+        size = len(series.names)
+        numbers = np.concatenate([sums.grown(pane.table, size), sketched(pane.sketch, series.lo, series.hi)], axis=1)
+        start, end = pane.sketch.starts(size)[at : at + 2]
+        products = pane.products[at] if at < len(pane.products) else ()
+        return Row(
+            numbers[at],
+            (pane.sketch.values[start:end], pane.sketch.counts[start:end]),
+            dict(zip(series.names, products, strict=False)),
+        )
 
     def _take(self, what: panes.Said) -> None:
         panes.take(self.pane, what, len(self.series.names))

@@ -203,6 +203,23 @@ def test_correlations_equal_numpy_over_raw_rewards(client: Client) -> None:
     assert rows(client, sql)[0][0] == pytest.approx(np.corrcoef(np.concatenate(centred, axis=1)[:2])[0, 1], rel=1e-9)
 
 
+def test_a_sample_has_no_correlation_that_could_be_believed(client: Client) -> None:
+    """Of a function that scored few completions the squares are of these, and its partner's of all: together they mislead."""
+    status = np.zeros((4, 120), np.uint8)
+    status[0, :3] = 1  # 2.5 % are missing
+    status[3, 30:] = 2  # a quarter was looked at
+    sent = step_of(
+        1, n=120, status=status, rewards=np.repeat(np.random.default_rng(1).normal(size=(1, 120)), 4, axis=0).astype("<f4")
+    )
+    land(client, records([sent]))
+    sql = "SELECT function, partner, correlation, scored, partner_scored, product IS NULL FROM {views}.correlations"
+    found = {(one, other): row for one, other, *row in rows(client, sql)}
+    assert found["judge", "quality"] == [None, 1.0, 0.25, True] and found["quality", "judge"] == [None, 0.25, 1.0, True]
+    correlation, *scored = found["accuracy", "judge"]
+    assert scored == [0.975, 1.0, False] and 0.97 < correlation < 1.0
+    assert found["judge", "flat"][0] == pytest.approx(1.0)
+
+
 def test_completions(client: Client) -> None:
     sent = step_of(3)
     land(client, records([sent]))
