@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from reward_schemas.events import (
     TOTAL,
     Body,
     Event,
+    FunctionTable,
     Identity,
     RewardFunction,
     Role,
@@ -30,7 +30,7 @@ from reward_engine.groups import Groups
 from reward_engine.lanes import Moment
 from reward_engine.panes import Said
 from reward_engine.senders import Report, Seen, Sender
-from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Series, Waiting, senders_active
+from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Declared, Run, Series, Waiting, senders_active
 
 
 class Refusal(Exception):
@@ -166,28 +166,36 @@ def _place(
 def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
     series = run.series[REWARD]
     columns = body.of_completions
-    _room(series, (TOTAL, *body.table.names), "functions", "reward functions")
     _room(run.series[COMPLETION], columns, "columns", "columns of completions")
-    rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
+    said = _declare(series, body.table)
     values, status = with_total(body)
-    weights = np.append(1.0, body.table.weights)
-    lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
     groups = Groups(body.group)
     parts = bool((groups.sizes < body.group_size).any())
-    waiting = Waiting(rows, body.group, body.group_size, values, status, body.length) if parts else None
+    waiting = Waiting(said.rows, body.group, body.group_size, values, status, body.length) if parts else None
     told = None if parts else groups
-    what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=body.length, weights=weights))
+    block = Block(values, status, lo=said.lo, hi=said.hi, groups=told, lengths=body.length, weights=said.weights)
+    what = panes.said(said.rows, block)
     _place(run, REWARD, body.step, what, moment, body.more, out, told, waiting)
     if columns:
         _completions(run, columns, body, moment, out)
 
 
+def _declare(series: Series, table: FunctionTable) -> Declared:
+    """Notes what a message declares of its functions; refuses what is too many."""
+    if series.declared is None or series.declared.table is not table:
+        _room(series, (TOTAL, *table.names), "functions", "reward functions")
+        declared = _declared(table.functions)
+        rows = np.array([series.row(*row) for row in declared])
+        lo, hi = (np.array([row[end] for row in declared]) for end in (3, 4))
+        series.declared = Declared(table, rows, lo, hi, np.append(1.0, table.weights))
+    return series.declared
+
+
 def _room(series: Series, names: Iterable[str], field: str, what: str) -> None:
-    if len(series.names) + sum(name not in series for name in names) > bounds.SERIES_MAX:
+    if len(series.names) + sum(name not in series.rows for name in names) > bounds.SERIES_MAX:
         raise Refusal(field, f"more than {bounds.SERIES_MAX} {what} in one run")
 
 
-@lru_cache(maxsize=4096)
 def _declared(functions: tuple[RewardFunction, ...]) -> tuple[tuple[str, float, str, float, float], ...]:
     """Name, weight, role and range of the total and of each function. The total has a range where all that enter it have."""
     ends = [_weighted(f) for f in functions if f.role is Role.TRAINED and f.weight]

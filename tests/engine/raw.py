@@ -117,7 +117,7 @@ def table_of(body: Rollout) -> np.ndarray:
 def pane_of(bodies: Sequence[Rollout]) -> Pane:
     """The pane that took these messages one after the other."""
     series = len(bodies[0].rewards) + 1
-    pane = Pane(0, sums.empty(series), 0)
+    pane = Pane(0, [], 0)
     for body in bodies:
         panes.take(pane, said(body), series)
     return pane
