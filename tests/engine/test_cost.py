@@ -48,7 +48,7 @@ SHAPE = (FUNCTIONS, COMPLETIONS)
         ("binary", lambda rng: rng.integers(0, 2, SHAPE), 620_000),
         ("real, 0 to 1", lambda rng: rng.random(SHAPE), 2_620_000),
         ("normal", lambda rng: rng.normal(size=SHAPE), 3_100_000),
-        ("all over float32", lambda rng: rng.choice([-1, 1], SHAPE) * np.exp(rng.uniform(-80, 80, SHAPE)), 4_240_000),
+        ("all over float32", lambda rng: rng.choice([-1, 1], SHAPE) * np.exp(rng.uniform(-80, 80, SHAPE)), 4_239_000),
     ],
 )
 def test_bytes_of_a_run_after_200_steps(name: str, draw: object, most: int) -> None:
