@@ -32,6 +32,7 @@ HOLES_MAX = 1_024  # in the sequence of one session
 SERIES_MAX = 512  # reward functions, or trainer scalars, over the run's life
 PRODUCTS_MAX = 33  # series whose correlations are kept: the total and the first 32 functions
 WAITING_MAX = 65_536  # completions of a step whose groups are not whole yet; past it they count as they are
+PENDING_MAX = 16  # messages of a pane whose sums are not merged yet
 OPEN_PANES_MAX = 256  # per axis and kind: past it the oldest is closed
 
 # Per partition.

@@ -16,7 +16,8 @@ from reward_schemas.results_pb2 import Result
 
 from reward_engine import bounds, lanes
 from reward_engine.emit import Emitter
-from reward_engine.observe import Refusal, admit, finish_if_ended, leave_front, observe
+from reward_engine.observe import admit, finish_if_ended, leave_front, observe
+from reward_engine.refusal import Refusal
 from reward_engine.state import Partition, Quarantined, Run
 
 __all__ = ["Record", "fold", "skip"]

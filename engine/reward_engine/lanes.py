@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from reward_schemas.events import Event
 
-from reward_engine import bounds, panes, sums
+from reward_engine import bounds, panes
 from reward_engine.emit import Emitter
 from reward_engine.panes import Said
 from reward_engine.state import COMPLETION, STEP, TIME, TRAINER, Lane, Pane, Run
@@ -43,7 +43,7 @@ def add(run: Run, lane: Lane, slot: int, what: Said, moment: Moment, out: Emitte
             return None
         pane = lane.held.get(slot)
         if pane is None:
-            pane = Pane(slot, sums.empty(len(run.series[lane.kind].names)), moment.absence_ms, flags=lane.flag_next)
+            pane = Pane(slot, [], moment.absence_ms, flags=lane.flag_next)
             lane.flag_next = set()
             if closed:
                 lane.held[slot] = pane
@@ -63,6 +63,7 @@ def amend(run: Run, lane: Lane, pane: Pane, what: Said) -> None:
     panes.take(pane, what, len(run.series[lane.kind].names))
     lane.dirty.add(pane.slot)
     if pane.slot in lane.held:
+        pane.settle()
         lane.forget()
 
 
@@ -77,6 +78,7 @@ def close(run: Run, lane: Lane, slot: int, out: Emitter) -> None:
     pane = lane.open.pop(slot)
     for what in panes.give_up(pane, run.series[lane.kind]):
         tell_groups(run, lane, pane, what, pane.event_ms)
+    pane.settle()
     pane.groups = set()
     lane.held[slot] = pane
     lane.newest = max(lane.newest, slot)

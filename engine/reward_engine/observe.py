@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from reward_schemas.events import (
-    TOTAL,
     Body,
     Event,
     Identity,
-    RewardFunction,
-    Role,
     Rollout,
     RunEvent,
     RunState,
     SenderReport,
-    Status,
     TrainerStep,
 )
 
@@ -29,16 +23,10 @@ from reward_engine.emit import Emitter
 from reward_engine.groups import Groups
 from reward_engine.lanes import Moment
 from reward_engine.panes import Said
+from reward_engine.refusal import Refusal, room
+from reward_engine.rollouts import said_of, said_of_completions
 from reward_engine.senders import Report, Seen, Sender
-from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Series, Waiting, senders_active
-
-
-class Refusal(Exception):
-    """An event past a bound of its run: `field` and `reason` of its dead letter."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field, reason)
-        self.field, self.reason = field, reason
+from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Waiting, senders_active
 
 
 def observe(run: Run, event: Event, append_ms: int, absence_ms: int, out: Emitter) -> None:
@@ -165,95 +153,18 @@ def _place(
 
 
 def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
-    series, columns = run.series[REWARD], body.of_completions
-    _room(series, (TOTAL, *body.table.names), "functions", "reward functions")
-    _room(run.series[COMPLETION], columns, "columns", "columns of completions")
-    what, groups, waiting = said_of(series, body)
+    columns = body.of_completions
+    room(run.series[COMPLETION], columns, "columns", "columns of completions")
+    what, groups, waiting = said_of(run.series[REWARD], body)
     _place(run, REWARD, body.step, what, moment, body.more, out, groups, waiting)
     if columns:
         what = said_of_completions(run.series[COMPLETION], columns)
         _place(run, COMPLETION, body.step, what, moment, body.more, out)
 
 
-def said_of(series: Series, body: Rollout) -> tuple[Said, Groups | None, Waiting | None]:
-    """What a rollout says of its rewards, and its groups or, where they need other messages, what waits for them.
-
-    New series are noted. The audit makes a step's row again by this.
-    """
-    rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
-    values, status = with_total(body)
-    weights = np.append(1.0, body.table.weights)
-    lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
-    groups = Groups(body.group)
-    parts = bool((groups.sizes < body.group_size).any())
-    waiting = Waiting(rows, body.group, body.group_size, values, status, body.length) if parts else None
-    told = None if parts else groups
-    what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=body.length, weights=weights))
-    return what, told, waiting
-
-
-def said_of_completions(series: Series, columns: dict[str, np.ndarray]) -> Said:
-    """What is known of the completions beside their rewards: length, advantage, truncated, ...; new series are noted."""
-    rows = np.array([series.row(name, 1.0, "completion") for name in columns])
-    return panes.said(rows, Block(np.array([*columns.values()], np.float64)))
-
-
-def _room(series: Series, names: Iterable[str], field: str, what: str) -> None:
-    if len(series.names) + sum(name not in series for name in names) > bounds.SERIES_MAX:
-        raise Refusal(field, f"more than {bounds.SERIES_MAX} {what} in one run")
-
-
-@lru_cache(maxsize=4096)
-def _declared(functions: tuple[RewardFunction, ...]) -> tuple[tuple[str, float, str, float, float], ...]:
-    """Name, weight, role and range of the total and of each function. The total has a range where all that enter it have."""
-    ends = [_weighted(f) for f in functions if f.role is Role.TRAINED and f.weight]
-    lo, hi = (_finite(sum(end)) for end in zip(*ends, strict=True)) if ends else (math.nan, math.nan)
-    roles = {Role.TRAINED: "trained", Role.AUDIT: "audit"}
-    return ((TOTAL, 1.0, "total", lo, hi), *((f.name, f.weight, roles[f.role], _end(f.lo), _end(f.hi)) for f in functions))
-
-
-def _end(given: float | None) -> float:
-    return math.nan if given is None else given
-
-
-def _weighted(of: RewardFunction) -> tuple[float, float]:
-    """The ends of what a function adds to the total: the other way round where it counts against it."""
-    ends = of.weight * _end(of.lo), of.weight * _end(of.hi)
-    return ends if of.weight > 0 else ends[::-1]
-
-
-def _finite(end: float) -> float:
-    return end if math.isfinite(end) else math.nan
-
-
-@np.errstate(over="ignore", invalid="ignore")  # weights may be huge; a total that overflows is not finite, and counted so
-def with_total(body: Rollout) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rewards with the weighted total as the first series: float64[1 + K, n], and their status or None.
-
-    The total of a completion is the sum of weight x reward over the trained functions that scored it; where none did,
-    it is missing, or not scored where nothing was to be trained.
-    """
-    k, n = body.rewards.shape
-    values = np.empty((k + 1, n))
-    values[1:] = body.rewards
-    trained = np.flatnonzero(body.table.weights)
-    weighted = values[1:][trained] * body.table.weights[trained, None]
-    if body.status is None and len(trained):
-        values[0] = weighted.sum(axis=0)
-        return values, None
-    status = np.zeros((k + 1, n), np.uint8)
-    if body.status is not None:
-        status[1:] = body.status
-    scored = status[1:][trained] == Status.SCORED
-    values[0] = np.where(scored, weighted, 0.0).sum(axis=0)
-    missing = (status[1:][trained] == Status.MISSING).any(axis=0)
-    status[0] = np.where(scored.any(axis=0), Status.SCORED, np.where(missing, Status.MISSING, Status.NOT_SCORED))
-    return values, status
-
-
 def _trainer_step(run: Run, body: TrainerStep, moment: Moment, out: Emitter) -> None:
     series = run.series[TRAINER]
-    _room(series, body.scalars, "scalars", "trainer scalars")
+    room(series, body.scalars, "scalars", "trainer scalars")
     run.senders[moment.event.identity.rank].trains = True
     rows = np.array([series.row(name, 1.0, "trainer") for name in body.scalars])
     values = np.array([*body.scalars.values()], np.float64)[:, None]

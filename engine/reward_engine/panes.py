@@ -40,16 +40,17 @@ def said(rows: np.ndarray, block: Block, *, groups_alone: bool = False) -> Said:
 
 def take(pane: Pane, what: Said, series: int) -> None:
     """Adds it to a pane, in place. series: how many the run has."""
-    pane.table = sums.grown(pane.table, series)
-    sums.add(pane.table, what.rows, what.table)
+    table = what.table
+    if len(what.rows) < series or (what.rows[1:] < what.rows[:-1]).any():
+        table = sums.empty(series)
+        table[what.rows] = what.table
+    pane.add(table, what.sketch)
     if what.products is not None:
         kept = min(series, bounds.PRODUCTS_MAX)
         if (short := kept - len(pane.products)) > 0:
             pane.products = np.pad(pane.products, (0, short))
         rows = what.rows[what.rows < kept]
-        pane.products[np.ix_(rows, rows)] += what.products
-    if what.sketch is not None:
-        pane.sketch = sketch.merged([pane.sketch, what.sketch]) if len(pane.sketch.keys) else what.sketch
+        pane.products[rows[:, None], rows] += what.products
 
 
 def met(pane: Pane, ids: np.ndarray) -> int:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct, field
+from reward_schemas.events import FunctionTable
 
-from reward_engine import bounds
+from reward_engine import bounds, sketch, sums
 from reward_engine.senders import Sender
 from reward_engine.sketch import Sketch
 
@@ -63,18 +64,41 @@ class Waiting(Struct, array_like=True):
 
 
 class Pane(Struct, array_like=True):
-    """What was said of one slot. table: float64[series, sums]; products: float64[s, s] of the first series; sketch."""
+    """What was said of one slot. tables, sketches: of its messages, float64[series, sums] and Sketch each, which are merged
+    when the pane closes or has many; products: float64[s, s] of the first series."""
 
     slot: int
-    table: np.ndarray
+    tables: list[np.ndarray]
     touched_ms: int  # when something was added last, on the partition's clock of absence
     products: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    sketch: Sketch = field(default_factory=Sketch)
+    sketches: list[Sketch] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     event_ms: int = 0  # the latest event time in it
     reported: set[int] = field(default_factory=set)  # ranks that have said all they have to say of it
     flags: set[str] = field(default_factory=set)
     groups: set[int] = field(default_factory=set)  # ids of those in it, while it is open
+
+    @property
+    def table(self) -> np.ndarray:
+        """float64[series, sums] of all that was said."""
+        return self.tables[0] if len(self.tables) == 1 else sums.merged(self.tables)
+
+    @property
+    def sketch(self) -> Sketch:
+        """Of all values that were told."""
+        return self.sketches[0] if len(self.sketches) == 1 else sketch.merged(self.sketches)
+
+    def add(self, table: np.ndarray, values: Sketch | None) -> None:
+        """Takes in what a message said."""
+        self.tables.append(table)
+        if values is not None:
+            self.sketches.append(values)
+        if len(self.tables) >= bounds.PENDING_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Merges what has come. Not done by reading: rounding follows from the log alone, whoever looks at it meanwhile."""
+        self.tables, self.sketches = [self.table], [self.sketch]
 
 
 @dataclass(frozen=True)
@@ -122,8 +146,19 @@ class Lane(Struct, array_like=True, dict=True):
         return AXES[self.axis_name]
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What a function table says of the total and its functions: their rows, the ends of their ranges and weights, [1 + K]."""
+
+    table: FunctionTable
+    rows: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    weights: np.ndarray
+
+
 class Series(Struct, array_like=True, dict=True):
-    """The series of one kind in the order in which they appeared. `rows`, by name, is not part of the state."""
+    """The series of one kind in the order in which they appeared. `rows`, by name, and `declared` are not part of the state."""
 
     names: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -133,9 +168,7 @@ class Series(Struct, array_like=True, dict=True):
 
     def __post_init__(self) -> None:
         self.rows = {name: row for row, name in enumerate(self.names)}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.rows
+        self.declared: Declared | None = None  # by the latest message
 
     def row(self, name: str, weight: float, role: str, lo: float = math.nan, hi: float = math.nan) -> int:
         """The row of a series, which is added if it is new. What is declared of it is what the latest message says."""

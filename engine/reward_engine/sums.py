@@ -21,7 +21,7 @@ import numpy as np
 
 from reward_engine.block import Block
 
-__all__ = ["INDEX", "NAMES", "NEUTRAL", "SUMS", "Block", "Sum", "add", "empty", "grown", "merged", "reduce"]
+__all__ = ["INDEX", "NAMES", "NEUTRAL", "SUMS", "Block", "Sum", "empty", "grown", "merged", "reduce"]
 
 VALUES, GROUPS = "values", "groups"
 
@@ -170,39 +170,6 @@ def empty(series: int) -> np.ndarray:
 def grown(table: np.ndarray, series: int) -> np.ndarray:
     """The table with at least so many series; new ones are empty."""
     return table if len(table) >= series else np.concatenate([table, empty(series - len(table))])
-
-
-@_quiet
-def add(into: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
-    """Merges table, float64[K, sums], into these rows of `into`, in place. The rows are distinct."""
-    target = into[rows]
-    if (target == NEUTRAL).all():
-        into[rows] = table
-        return
-    before, more = target[:, _COUNTS], table[:, _COUNTS]
-    share = more / np.maximum(before + more, 1.0)
-    step = np.where(more > 0, table[:, _MEAN] - target[:, _MEAN], 0.0)
-    apart = np.where(before > 0, step, 0.0)  # of two that have a mean; squares of 0 stay 0 where the mean's would overflow
-    _add_higher(target, table, apart[:, 0], share[:, 0])
-    target[:, _ADD] += table[:, _ADD]
-    target[:, _MEAN] += step * share
-    target[:, _SQUARES] += table[:, _SQUARES] + apart * apart * before * share
-    np.minimum(target[:, _MIN], table[:, _MIN], out=target[:, _MIN])
-    np.maximum(target[:, _MAX], table[:, _MAX], out=target[:, _MAX])
-    into[rows] = target
-
-
-def _add_higher(target: np.ndarray, table: np.ndarray, d: np.ndarray, share: np.ndarray) -> None:
-    """The third and fourth moments, before the counts, means and squares that they need are changed."""
-    s2, t2, s3, t3 = target[:, _SQUARE], table[:, _SQUARE], target[:, _CUBE], table[:, _CUBE]
-    rest = 1.0 - share  # a / n, where share is b / n
-    pair, square = target[:, _COUNT] * share, d * d  # a b / n; products, since powers are rounded otherwise on other processors
-    target[:, _FOURTH] += table[:, _FOURTH] + (
-        square * square * pair * (rest * rest - rest * share + share * share)
-        + 6 * square * (rest * rest * t2 + share * share * s2)
-        + 4 * d * (rest * t3 - share * s3)
-    )
-    target[:, _CUBE] += t3 + square * d * pair * (rest - share) + 3 * d * (rest * t2 - share * s2)
 
 
 @_quiet

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from reward_engine import panes, sums
 from reward_engine.measuring import COLUMNS, sketched
-from reward_engine.observe import said_of, said_of_completions
+from reward_engine.rollouts import said_of, said_of_completions
 from reward_engine.state import REWARD, Pane, Series
 from reward_schemas.encode import function_table
 from reward_schemas.events import RewardFunction, Role, Rollout
@@ -30,7 +30,7 @@ class Step:
     """The pane of a step as its messages come, in the order of the log."""
 
     def __init__(self) -> None:
-        self.pane, self.series = Pane(0, sums.empty(0), 0), Series()
+        self.pane, self.series = Pane(0, [sums.empty(0)], 0), Series()
 
     def add(self, body: Rollout) -> None:
         """Takes what a message says of rewards."""
@@ -52,7 +52,7 @@ class Step:
     def row(self, name: str) -> Row:
         """Of one series; an empty one where no message had it."""
         pane, series = self.pane, self.series
-        at = series.names.index(name) if name in series else series.row(name, 0.0, "")
+        at = series.names.index(name) if name in series.names else series.row(name, 0.0, "")
         size = len(series.names)
         numbers = np.concatenate([sums.grown(pane.table, size), sketched(pane.sketch, series.lo, series.hi)], axis=1)
         start, end = pane.sketch.starts(size)[at : at + 2]

@@ -11,8 +11,8 @@ from reward_engine import panes, sketch, sums
 from reward_engine.block import Block
 from reward_engine.groups import Groups
 from reward_engine.measuring import measured, sketched
-from reward_engine.observe import _declared, with_total
 from reward_engine.panes import Said
+from reward_engine.rollouts import _declared, with_total
 from reward_engine.state import Pane
 from reward_schemas.encode import function_table
 from reward_schemas.events import RewardFunction, Role, Rollout
@@ -117,7 +117,7 @@ def table_of(body: Rollout) -> np.ndarray:
 def pane_of(bodies: Sequence[Rollout]) -> Pane:
     """The pane that took these messages one after the other."""
     series = len(bodies[0].rewards) + 1
-    pane = Pane(0, sums.empty(series), 0)
+    pane = Pane(0, [], 0)
     for body in bodies:
         panes.take(pane, said(body), series)
     return pane

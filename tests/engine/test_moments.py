@@ -63,9 +63,6 @@ def test_empty_is_neutral_bit_for_bit(parts: list) -> None:
             sums.merged([none, table, none]),
         ):
             np.testing.assert_array_equal(merged, table)
-        into = none.copy()
-        sums.add(into, slice(None), table)
-        np.testing.assert_array_equal(into, table)
 
 
 def test_a_series_of_no_values_is_empty() -> None:
@@ -100,7 +97,7 @@ def test_merged_equals_streamed(parts: list) -> None:
     tables = [table_of(*part) for part in parts]
     into = tables[0].copy()
     for table in tables[1:]:
-        sums.add(into, slice(None), table)
+        into = sums.merged([into, table])
     assert_close(into, sums.merged(tables))
 
 
@@ -116,19 +113,6 @@ def test_a_long_window_is_added_in_order() -> None:
         for table in tables[1:]:
             in_order += table[:, squares]
         np.testing.assert_array_equal(sums.merged(tables)[:, squares], in_order)
-
-
-@given(chunks(), st.permutations(range(5)))
-def test_rows_of_a_table_are_added_where_they_belong(parts: list, order: list[int]) -> None:
-    table = table_of(*parts[0])
-    rows = np.array(order[: len(table)])
-    before = table_of(np.arange(15.0).reshape(5, 3))
-    into = before.copy()
-    sums.add(into, rows, table)
-    for row in range(5):
-        there = np.flatnonzero(rows == row)
-        wanted = sums.merged([before[row : row + 1], table[there]]) if len(there) else before[row : row + 1]
-        assert_close(into[row : row + 1], wanted)
 
 
 @given(chunks(), st.integers(0, 4))

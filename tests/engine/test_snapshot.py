@@ -66,7 +66,7 @@ def test_the_newest_fixture_can_be_folded_on() -> None:
     state = decode(FIXTURES[-1].read_bytes())
     log = Log().ticks(65_000, 600_000).append(Trainer("live", 1, 2, attempt=3, session=8, seq=8).rollout(4, 600_100)).records
     _, results = folded([msgspec.structs.replace(r, offset=r.offset + state.through + 1) for r in log], state)
-    assert {r.WhichOneof("kind") for r in results} == {"pane", "run", "late_event"}
+    assert {r.WhichOneof("kind") for r in results} == {"pane", "run"}
 
 
 def test_the_comparison_sees_a_changed_state() -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reward_engine import bounds, emit, panes, sketch
+from reward_engine import bounds, emit, panes, sketch, sums
+from reward_engine.block import Block
 from reward_engine.fold import Record
+from reward_engine.groups import Groups
 from reward_engine.measuring import COLUMNS, measured
 from reward_engine.sketch import Sketch
 from reward_engine.snapshot import decode, encode, joined
@@ -17,6 +19,7 @@ from reward_engine.state import STEP, Lane, Pane, Window
 from reward_schemas.encode import function_table
 from reward_schemas.events import RewardFunction, Tick
 
+from tests.engine.closeness import assert_close
 from tests.engine.logs import Log, Trainer, folded, kinds, last_run_row, rewards, table_of
 from tests.engine.logs import panes as rows_of
 from tests.engine.test_fold_properties import logs
@@ -180,3 +183,54 @@ def test_a_huge_weight_makes_the_total_not_finite_and_warns_of_nothing() -> None
     _, results = folded(Log().append(Trainer().rollout(0, 0, np.full((2, 4), 3e38), table=table)).records)
     (row,) = rows_of(results)
     assert (table_of(row)["total"]["count"], table_of(row)["total"]["non_finite"]) == (0, 4)
+
+
+# ---- panes --------------------------------------------------------------------------------------------------------
+
+
+def told(rows: list[int], seed: int) -> panes.Said:
+    values = np.random.default_rng(seed).integers(0, 5, (len(rows), 4)).astype(float)
+    return panes.said(np.array(rows), Block(values, groups=Groups(np.array([0, 0, 1, 1]))))
+
+
+@given(
+    st.lists(st.permutations(range(4)).flatmap(lambda p: st.integers(1, 4).map(lambda n: list(p[:n]))), min_size=1, max_size=20)
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_said_of_some_series_is_added_where_they_stand(many: list[list[int]]) -> None:
+    """Function tables of other orders and lengths, and more messages than wait to be merged."""
+    pane = Pane(0, [], 0)
+    apart = [Pane(0, [], 0) for _ in range(4)]
+    for seed, rows in enumerate(many):
+        panes.take(pane, told(rows, seed), 4)
+        for place, row in enumerate(rows):
+            what = told(rows, seed)
+            alone = panes.Said(np.array([0]), what.table[place : place + 1], None, None)
+            panes.take(apart[row], alone, 1)
+    assert len(pane.tables) < bounds.PENDING_MAX
+    for row, single in enumerate(apart):
+        wanted = single.table if single.tables else sums.empty(1)
+        np.testing.assert_allclose(pane.table[row : row + 1], wanted, rtol=1e-12, atol=1e-12)
+    assert pane.sketch.counts.sum() == sum(4 * len(rows) for rows in many)
+    assert pane.products.shape == (4, 4)
+
+
+def test_looking_at_a_pane_changes_nothing() -> None:
+    pane = Pane(0, [], 0)
+    for seed in range(3):
+        panes.take(pane, told([0, 1], seed), 2)
+    before = len(pane.tables), len(pane.sketches)
+    assert pane.table.shape == (2, len(sums.SUMS)) and len(pane.sketch.keys)
+    assert (len(pane.tables), len(pane.sketches)) == before == (3, 3)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=40, unique=True).map(sorted), st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_a_windows_sums_do_not_depend_on_the_blocks_that_were_kept(slots: list[int], width: int) -> None:
+    kept, held = Lane("step", "reward"), {}
+    for slot in slots:
+        held[slot] = Pane(slot, [told([0, 1], slot).table], 0)
+        inside = {s: pane for s, pane in held.items() if s > slot - width}
+        again = panes.summed(Lane("step", "reward"), inside)
+        np.testing.assert_array_equal(panes.summed(kept, inside), again)
+        assert_close(again, sums.merged([pane.table for pane in inside.values()]))
