@@ -1,19 +1,22 @@
-"""reward-monitor: what a trainer imports. `from reward_monitor import start_run`."""
+"""reward-monitor: what a trainer imports. `from reward_monitor import start_run, RewardMetricsTracker`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reward_producers.reporter import Reporter, RewardInputError, start_run
+    from reward_producers.errors import RewardInputError
+    from reward_producers.metrics_tracker import RewardMetricsTracker
+    from reward_producers.reporter import Reporter, start_run
     from reward_schemas.events import RewardFunction, Role
 
-__all__ = ["Reporter", "RewardFunction", "RewardInputError", "Role", "start_run"]
+__all__ = ["Reporter", "RewardFunction", "RewardInputError", "RewardMetricsTracker", "Role", "start_run"]
 
 _HOMES = {
     "Reporter": "reward_producers.reporter",
     "RewardFunction": "reward_schemas.events",
-    "RewardInputError": "reward_producers.reporter",
+    "RewardInputError": "reward_producers.errors",
+    "RewardMetricsTracker": "reward_producers.metrics_tracker",
     "Role": "reward_schemas.events",
     "start_run": "reward_producers.reporter",
 }

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from reward_engine.groups import Groups
-from reward_engine.logarithm import ln
+from reward_engine.logarithm import ln_whole
 
 _AT_END = 0.01  # of a declared range: so near to an end a value counts as at it
+PASS_MAX = 8  # the largest k of pass@k
 _EQUAL = 1e-12  # relative to the values, or to 1: rewards of a group that differ by no more are equal but for a total's rounding
 
 
@@ -18,7 +19,7 @@ class Block:
 
     values: float64[K, n]. status: uint8[K, n] (0 scored, 1 missing, 2 not scored) or None for all scored. lo, hi:
     float64[K], the declared range of each series, NaN where there is none. groups: of the n completions, None where
-    values have none. lengths: float64[n], tokens, or None. weights: float64[K] in the total, which is then the first series.
+    values have none. lengths: int[n], tokens, or None. weights: float64[K] in the total, which is then the first series.
     """
 
     def __init__(
@@ -215,8 +216,10 @@ class Block:
     @cached_property
     def flat(self) -> np.ndarray:
         """bool[K, P]: groups of at least two values that are all equal."""
-        low = np.minimum.reduceat(np.where(self.finite, self.values, np.inf), self._groups.starts, axis=1)
-        high = np.maximum.reduceat(np.where(self.finite, self.values, -np.inf), self._groups.starts, axis=1)
+        starts, least, most = self._groups.starts, self.values, self.values
+        if not self.whole:
+            least, most = np.where(self.finite, least, np.inf), np.where(self.finite, most, -np.inf)
+        low, high = np.minimum.reduceat(least, starts, axis=1), np.maximum.reduceat(most, starts, axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             equal = high - low <= _EQUAL * np.maximum(1.0, np.abs(high))
         return equal & (self.group_counts > 1)
@@ -231,16 +234,21 @@ class Block:
         """float64[K, P]: how many values of each group are at the upper end."""
         return self._groups.sums((self.at_high & self.finite).astype(np.float64))
 
-    def pass_at(self, k: int) -> np.ndarray:
-        """float64[K]: the sum over groups of at least k values of the chance that k drawn ones hold a solved one.
+    @cached_property
+    def _unsolved(self) -> list[np.ndarray]:
+        """float64[K, P] for 0, 1, ... `PASS_MAX`: the chance that so many drawn ones hold no solved one; 0 for more than there are.
 
-        1 - C(n - c, k) / C(n, k) for c solved of n (Chen et al. 2107.03374).
+        C(n - c, k) / C(n, k) for c solved of n, as a product.
         """
-        n, c = self.group_counts, self.solved
-        none = np.ones_like(c)
-        for i in range(k):
-            none *= np.clip((n - c - i) / np.maximum(n - i, 1.0), 0.0, 1.0)
-        return np.where(self.tried(k), 1.0 - none, 0.0).sum(axis=1)
+        n, failed = self.group_counts, self.group_counts - self.solved
+        chances = [np.ones_like(failed)]
+        for i in range(PASS_MAX):
+            chances.append(chances[-1] * np.maximum(failed - i, 0.0) / np.maximum(n - i, 1.0))
+        return chances
+
+    def pass_at(self, k: int) -> np.ndarray:
+        """float64[K]: the sum over groups of at least k values of the chance that k drawn ones hold a solved one."""
+        return np.where(self.tried(k), 1.0 - self._unsolved[k], 0.0).sum(axis=1)
 
     def tried(self, k: int) -> np.ndarray:
         """bool[K, P]: groups of at least k values of a series with a declared range."""
@@ -257,8 +265,11 @@ class Block:
     def log_lengths(self) -> np.ndarray:
         """float64[K, n]: the logarithm of each completion's length less its mean over the group's scored ones; 0 elsewhere."""
         assert self.lengths is not None
-        logs = np.where(self.finite, ln(np.maximum(self.lengths, 1.0)), 0.0)
-        apart = logs - self._groups.spread(self._groups.sums(logs) / np.maximum(self.group_counts, 1.0))
+        logs, groups = ln_whole(self.lengths), self._groups
+        if self.whole:  # the same of every series
+            return np.broadcast_to(logs - groups.spread(groups.sums(logs) / groups.sizes), self.values.shape)
+        logs = np.where(self.finite, logs, 0.0)
+        apart = logs - groups.spread(groups.sums(logs) / np.maximum(self.group_counts, 1.0))
         return np.where(self.finite, apart, 0.0)
 
     def products(self, which: np.ndarray) -> np.ndarray:

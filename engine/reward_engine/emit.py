@@ -8,9 +8,9 @@ import numpy as np
 from reward_schemas.events import Identity
 from reward_schemas.results_pb2 import DeadLetter, Gap, LateEvent, PaneRow, Quarantine, Result, RunRow
 
-from reward_engine import bounds, sums
+from reward_engine import bounds
 from reward_engine.measuring import COLUMNS, sketched
-from reward_engine.panes import rolled
+from reward_engine.panes import rolled, summed
 from reward_engine.sketch import Sketch
 from reward_engine.state import STEP, Lane, Pane, Partition, Quarantined, Run, senders_active
 
@@ -73,8 +73,7 @@ class Emitter:
 
     def window(self, run: Run, lane: Lane, pane: Pane, name: str, inside: dict[int, Pane]) -> None:
         """The row of a window that ends with a pane that has just closed."""
-        table = sums.merged([p.table for p in inside.values()])
-        self._sums(run, lane, pane, name, table, rolled(lane, name, inside), True, panes=len(inside))
+        self._sums(run, lane, pane, name, summed(lane, inside), rolled(lane, name, inside), True, panes=len(inside))
 
     def _sums(
         self, run: Run, lane: Lane, pane: Pane, window: str, table: np.ndarray, values: Sketch, closed: bool, panes: int

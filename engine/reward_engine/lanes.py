@@ -63,7 +63,7 @@ def amend(run: Run, lane: Lane, pane: Pane, what: Said) -> None:
     panes.take(pane, what, len(run.series[lane.kind].names))
     lane.dirty.add(pane.slot)
     if pane.slot in lane.held:
-        lane.rolling.clear()
+        lane.forget()
 
 
 def late(run: Run, lane: Lane, slot: int, moment: Moment, fate: str, out: Emitter) -> None:

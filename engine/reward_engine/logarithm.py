@@ -22,3 +22,12 @@ def ln(x: np.ndarray) -> np.ndarray:
     for term in _TERMS:
         series = series * square + term
     return exponent * _LN2 + 2.0 * z * series
+
+
+_OF_WHOLE = np.concatenate([np.zeros(1), ln(np.arange(1.0, 2**16))])
+
+
+def ln_whole(n: np.ndarray) -> np.ndarray:
+    """float64[...] of whole numbers; 0 for 0 and below."""
+    n = np.maximum(n, 0)
+    return _OF_WHOLE[n] if n.size and n.max() < len(_OF_WHOLE) else ln(np.maximum(n, 1).astype(np.float64))

@@ -13,7 +13,7 @@ from reward_engine.sums import NAMES
 
 AUDIT = "audit"
 COLUMNS = (*NAMES, *SKETCHED)  # of a row: its sums, and what was taken from its sketch
-_SHARES = [m.quantile for m in MEASURES if m.quantile is not None]
+_SHARES = np.array([m.quantile for m in MEASURES if m.quantile is not None])
 assert (*(m.name for m in MEASURES if m.quantile is not None), "entropy") == SKETCHED
 
 
@@ -33,4 +33,4 @@ def measured(table: np.ndarray, roles: Sequence[str] = ()) -> dict[str, np.ndarr
 def sketched(values: Sketch, lo: Sequence[float], hi: Sequence[float]) -> np.ndarray:
     """float64[series, SKETCHED]: the measures that are taken from the sketch; NaN where a series has no value."""
     found = sketch.quantiles(values, len(lo), _SHARES)
-    return np.column_stack([found, sketch.entropies(values, np.asarray(lo), np.asarray(hi))])
+    return np.column_stack([found, sketch.entropies(values, lo, hi)])

@@ -90,7 +90,7 @@ def _resume(run: Run, attempt: int, out: Emitter) -> None:
     run.front.clear()
     for lane in run.lanes:
         lane.held.clear()
-        lane.rolling.clear()
+        lane.forget()
         lane.passed = lane.newest = -1
     for sender in run.senders.values():
         sender.finished, sender.trains, sender.silent = False, False, True  # until they speak in this attempt
@@ -145,8 +145,9 @@ def _place(
     groups: Groups | None = None,
     waiting: Waiting | None = None,
 ) -> None:
-    slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
-    lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
+    if moment.event_ms:  # without a time, which a tracker's messages lack, it stands on the axis of steps alone
+        slot = moment.event_ms // bounds.TIME_PANE_MS * bounds.TIME_PANE_MS
+        lanes.add(run, run.lane(TIME, kind), slot, what, moment, out)
     lane = run.lane(STEP, kind)
     pane = lanes.add(run, lane, step, what, moment, out)
     if groups is not None and step in lane.open and (split := panes.met(lane.open[step], groups.ids)):
@@ -181,14 +182,13 @@ def said_of(series: Series, body: Rollout) -> tuple[Said, Groups | None, Waiting
     """
     rows = np.array([series.row(*row) for row in _declared(body.table.functions)])
     values, status = with_total(body)
-    lengths = None if body.length is None else body.length.astype(np.float64)
     weights = np.append(1.0, body.table.weights)
     lo, hi = np.array(series.lo)[rows], np.array(series.hi)[rows]
     groups = Groups(body.group)
     parts = bool((groups.sizes < body.group_size).any())
-    waiting = Waiting(rows, body.group, body.group_size, values, status, lengths) if parts else None
+    waiting = Waiting(rows, body.group, body.group_size, values, status, body.length) if parts else None
     told = None if parts else groups
-    what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=lengths, weights=weights))
+    what = panes.said(rows, Block(values, status, lo=lo, hi=hi, groups=told, lengths=body.length, weights=weights))
     return what, told, waiting
 
 

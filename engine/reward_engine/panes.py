@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from reward_engine import bounds, sketch, sums
 from reward_engine.block import Block
 from reward_engine.groups import Groups
 from reward_engine.sketch import Sketch
-from reward_engine.state import Lane, Pane, Rolling, Series, Waiting
+from reward_engine.state import Lane, Merged, Pane, Rolling, Series, Waiting
+
+BLOCK = 10  # slots
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def said(rows: np.ndarray, block: Block, *, groups_alone: bool = False) -> Said:
         rows,
         sums.reduce(block, values=not groups_alone),
         block.products(rows < bounds.PRODUCTS_MAX) if block.groups else None,
-        None if groups_alone else sketch.counted(sketch.codes(rows, block.values, block.finite)),
+        None if groups_alone else sketch.counted(rows, block.values, block.finite),
     )
 
 
@@ -102,6 +105,29 @@ def _block(parts: list[Waiting], series: Series) -> Block:
         lengths=np.concatenate(lengths) if len(lengths) == len(parts) else None,
         weights=series.in_total(rows),
     )
+
+
+def summed(lane: Lane, inside: dict[int, Pane]) -> np.ndarray:
+    """The sums of a window over these panes, whose slots ascend.
+
+    Blocks of `BLOCK` slots in the middle of it are merged before, and kept. Which they are follows from the slots alone,
+    so that the rounding doesn't depend on what was kept.
+    """
+    width = BLOCK * lane.axis.pane
+    ends = min(inside) // width, max(inside) // width
+    kept, lane.blocks = lane.blocks, {}
+    tables = []
+    for number, block in groupby(inside, lambda slot: slot // width):
+        slots = tuple(block)
+        if number in ends:
+            tables += [inside[slot].table for slot in slots]
+            continue
+        last = kept.get(number)
+        if last is None or last.slots != slots:
+            last = Merged(slots, sums.merged([inside[slot].table for slot in slots]))
+        lane.blocks[number] = last
+        tables.append(last.table)
+    return sums.merged(tables)
 
 
 def rolled(lane: Lane, name: str, inside: dict[int, Pane]) -> Sketch:

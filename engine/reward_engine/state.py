@@ -50,7 +50,7 @@ REWARD, COMPLETION, TRAINER = KINDS = ("reward", "completion", "trainer")
 class Waiting(Struct, array_like=True):
     """Completions whose groups are not whole yet: the rest comes in other messages.
 
-    rows: the series of each function. values float64[K, n], status uint8[K, n] or None, lengths float64[n] or None, as in
+    rows: the series of each function. values float64[K, n], status uint8[K, n] or None, lengths int32[n] or None, as in
     a block; group int32[n]. size: what a whole group has.
     """
 
@@ -77,6 +77,14 @@ class Pane(Struct, array_like=True):
     groups: set[int] = field(default_factory=set)  # ids of those in it, while it is open
 
 
+@dataclass(frozen=True)
+class Merged:
+    """The sums of closed panes."""
+
+    slots: tuple[int, ...]
+    table: np.ndarray
+
+
 @dataclass
 class Rolling:
     """The sketch of a window, and the panes that are in it, by slot."""
@@ -88,7 +96,8 @@ class Rolling:
 class Lane(Struct, array_like=True, dict=True):
     """The panes of one kind of series along one axis: open ones, and the ring of closed ones that a window may need.
 
-    `rolling`, the windows' sketches by name, is not part of the state: it follows from the panes.
+    `rolling`, the windows' sketches by name, and `blocks`, sums of panes by the number of their block, are not part of
+    the state: they follow from the panes.
     """
 
     axis_name: str
@@ -101,7 +110,12 @@ class Lane(Struct, array_like=True, dict=True):
     flag_next: set[str] = field(default_factory=set)  # flags for the next pane that opens
 
     def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """A closed pane has changed."""
         self.rolling: dict[str, Rolling] = {}
+        self.blocks: dict[int, Merged] = {}
 
     @property
     def axis(self) -> Axis:

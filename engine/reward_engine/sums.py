@@ -176,6 +176,9 @@ def grown(table: np.ndarray, series: int) -> np.ndarray:
 def add(into: np.ndarray, rows: np.ndarray, table: np.ndarray) -> None:
     """Merges table, float64[K, sums], into these rows of `into`, in place. The rows are distinct."""
     target = into[rows]
+    if (target == NEUTRAL).all():
+        into[rows] = table
+        return
     before, more = target[:, _COUNTS], table[:, _COUNTS]
     share = more / np.maximum(before + more, 1.0)
     step = np.where(more > 0, table[:, _MEAN] - target[:, _MEAN], 0.0)
@@ -209,23 +212,24 @@ def merged(tables: list[np.ndarray]) -> np.ndarray:
     if min(map(len, tables)) < series:
         tables = [grown(table, series) for table in tables]
     stack = np.concatenate(tables).reshape(len(tables), series, len(SUMS))
-    out = np.empty(stack.shape[1:])
-    out[:, _ADD] = _added(stack[:, :, _ADD])
+    out = _added(stack)
     counts, means = stack[:, :, _COUNTS], stack[:, :, _MEAN]
-    base = np.take_along_axis(means, (counts > 0).argmax(axis=0)[None], axis=0)  # the first that is known: exact if all are equal
-    out[:, _MEAN] = base[0] + _added(counts * np.where(counts > 0, means - base, 0.0)) / np.maximum(_added(counts), 1.0)
-    apart = np.where(counts > 0, means - out[:, _MEAN], 0.0)
-    out[:, _SQUARES] = _added(stack[:, :, _SQUARES]) + _added(counts * (apart * apart))
+    known = counts > 0
+    base = means[
+        known.argmax(axis=0), np.arange(series)[:, None], np.arange(len(_COUNTS))
+    ]  # the first that is known: exact if all are equal
+    out[:, _MEAN] = base + _added(counts * np.where(known, means - base, 0.0)) / np.maximum(out[:, _COUNTS], 1.0)
+    apart = np.where(known, means - out[:, _MEAN], 0.0)
+    out[:, _SQUARES] += _added(counts * (apart * apart))
     n, d = counts[:, :, 0], apart[:, :, 0]
-    squares, cubes, fourths = (stack[:, :, place] for place in (_SQUARE, _CUBE, _FOURTH))
-    square = d * d
-    out[:, _CUBE] = _added(cubes + 3 * d * squares + n * (square * d))
-    out[:, _FOURTH] = _added(fourths + 4 * d * cubes + 6 * square * squares + n * (square * square))
+    squares, cubes, square = stack[:, :, _SQUARE], stack[:, :, _CUBE], d * d
+    out[:, _CUBE] += _added(d * (3 * squares + n * square))
+    out[:, _FOURTH] += _added(d * (4 * cubes + 6 * d * squares) + n * (square * square))
     np.minimum.reduce(stack[:, :, _MIN], axis=0, out=out[:, _MIN])
     np.maximum.reduce(stack[:, :, _MAX], axis=0, out=out[:, _MAX])
     return out
 
 
 def _added(stack: np.ndarray) -> np.ndarray:
-    """The sum over the first axis, one after the other: numpy's own sum may choose another order."""
-    return np.add.accumulate(stack, axis=0)[-1]
+    """The sum over the first axis, one after the other. Of one number each, numpy's own sum would choose another order."""
+    return np.add.reduce(stack, axis=0) if stack[0].size > 1 else np.add.accumulate(stack, axis=0)[-1]

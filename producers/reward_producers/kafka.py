@@ -25,7 +25,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
 from reward_producers import kafka_settings
-from reward_producers.kafka_errors import KafkaRefused, explained
+from reward_producers.kafka_errors import KafkaRefused, explained, warn
 from reward_producers.kafka_settings import Kafka
 from reward_producers.sparse import Sparse
 
@@ -145,7 +145,7 @@ def _made(client: Callable[[dict[str, Any]], T], kafka: Kafka | str, on_error: O
 
     def tell(error: KafkaError) -> None:
         if error.name() != _ALL_DOWN:
-            _log.warning(str(explained(error.name(), error.str(), of.brokers)))
+            warn(_log, error.name(), error.str(), of.brokers)
 
     try:
         return client({**of.options(), **_CONNECTION, "error_cb": on_error or tell, **options})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 from reward_schemas.errors import MonitorError
@@ -70,3 +71,10 @@ def explained(name: str, text: str, brokers: str) -> MonitorError:
         where=f"Kafka at {brokers}",
         remedy="check that it runs, that this address leads to it, and that its listener there speaks what kafka.security_protocol says",
     )
+
+
+def warn(log: logging.Logger, name: str, text: str, brokers: str) -> None:
+    """Logs an error in these words. Its meaning stands in the format, by which a `Sparse` log knows what it has said already."""
+    meaning, _, words = str(explained(name, text, brokers)).partition(": ")
+    form = f"{meaning}: %s"
+    log.warning(form, words)

@@ -12,30 +12,25 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
 import msgspec
-from reward_schemas.events import RANK_MAX, Event, Identity, RewardFunction, RunEvent, RunState
+from reward_schemas.events import RANK_MAX, Event, Identity, RewardFunction, Rollout, RunEvent, RunState, TrainerStep
 from reward_schemas.parse import Refused, check_name, check_run_event
+from reward_schemas.topics import EVENT_BYTES_MAX
 
-from reward_producers import columns, kafka_settings
-from reward_producers.columns import Functions, Vector
+from reward_producers import kafka_settings
+from reward_producers.columns import Functions, functions_of, rollout, size_of, trainer_step
+from reward_producers.errors import RewardInputError
 from reward_producers.kafka_settings import Kafka
 from reward_producers.sender import Counts, Sender
+from reward_producers.vectors import Vector
 
 log = logging.getLogger("reward_monitor")
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
-
-
-class RewardInputError(ValueError):
-    """A call that can't become an event: `field` and `reason`. Raised only by a strict reporter."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(str(refused))
-        self.field, self.reason = refused.field, refused.reason
 
 
 def start_run(
@@ -78,7 +73,7 @@ def start_run(
         run_id = new_run_id(project)
     try:
         check_name("run_id", run_id)
-        table = columns.functions_of(functions)
+        table = functions_of(functions)
         started = check_run_event(
             RunEvent(
                 RunState.STARTED if attempt <= 1 else RunState.RESUMED,
@@ -90,7 +85,7 @@ def start_run(
             )
         )
     except Refused as refused:
-        raise RewardInputError(refused) from None
+        raise RewardInputError(refused.field, refused.reason) from None
     identity = Identity(run_id, attempt, rank, secrets.randbits(64), 0)
     reporter = Reporter(identity, table, world_size, kafka, strict, queue_bytes_max)
     reporter.put(started)
@@ -137,20 +132,26 @@ class Reporter:
         advantages: Vector | None = None,
         truncated: Vector | None = None,
         more: bool = False,
+        group_size: int | None = None,
+        columns: Mapping[str, Vector | None] | None = None,
     ) -> None:
         """Reports this rank's completions of a step.
 
-        rewards: for each declared function n numbers, None where it did not score. groups: n whole numbers, the same for
-        the completions of one prompt and unique within the step across ranks. lengths: in tokens. more: further batches
-        of this rank and step follow.
+        rewards: for each declared function n numbers, None where it did not score. groups: n whole numbers or texts, the
+        same for the completions of one prompt and unique within the step across ranks. lengths: in tokens. more: further
+        batches of this rank and step follow. group_size: completions of each prompt over all ranks and batches, where they
+        may be spread over several; without it every group here is whole. columns: further numbers of each completion by
+        name, as `{"kl": ..., "prompt_length": ...}`.
         """
-        self._take(columns.rollout, self._functions, step, rewards, groups, lengths, advantages, truncated, more)
+        self._take(
+            lambda: rollout(self._functions, step, rewards, groups, lengths, advantages, truncated, more, group_size, columns)
+        )
 
     def log_trainer(
         self, step: int, kl: float | None = None, entropy: float | None = None, loss: float | None = None, **scalars: float | None
     ) -> None:
         """Reports one optimizer step's scalars: kl in nats, entropy in nats a token, loss, and any others by name."""
-        self._take(columns.trainer_step, step, {"kl": kl, "entropy": entropy, "loss": loss, **scalars})
+        self._take(lambda: trainer_step(step, {"kl": kl, "entropy": entropy, "loss": loss, **scalars}))
 
     def finish(self, reason: str = "", timeout_s: float = 10.0) -> Counts:
         """Ends the run for this rank, sends what is queued for at most so long, and says what became of it all."""
@@ -172,25 +173,28 @@ class Reporter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.finish(reason="" if kind is None else kind.__name__)
 
-    def _take(self, make: Any, *given: Any) -> None:
+    def _take(self, make: Callable[[], Rollout | TrainerStep]) -> None:
         if self._finished.locked():
             self._refuse(Refused("run", "finished already; the call came too late"))
             return
         try:
-            body = make(*given)
+            body = make()
+            size = size_of(body)
+            if size > EVENT_BYTES_MAX:
+                reason = f"{size} bytes in one batch, {EVENT_BYTES_MAX} are taken; log it in parts with more=True"
+                raise Refused("rewards", reason)
         except Refused as refused:
             self._refuse(refused)
             return
         except Exception as error:  # noqa: BLE001 - a foreign tensor's own failure must not end the training
             self._refuse(Refused("arguments", f"{type(error).__name__}: {error}"))
             return
-        rewards = getattr(body, "rewards", None)
-        self._sender.put(body, 256 + (0 if rewards is None else 2 * rewards.nbytes))
+        self._sender.put(body, 256 + size)
 
     def _refuse(self, refused: Refused) -> None:
         self.counts.drop(f"refused: {refused.field}")
         if self._strict:
-            raise RewardInputError(refused)
+            raise RewardInputError(refused.field, refused.reason)
         if refused.field not in self._warned:
             self._warned.add(refused.field)
             log.warning("run %s: a call was refused and counted: %s", self.run_id, refused)

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from reward_producers.kafka import Consumer, KafkaError, KafkaException, TopicPartition, consumer, entered
-from reward_producers.kafka_errors import KafkaUnreachable, explained
+from reward_producers.kafka_errors import KafkaUnreachable, warn
 from reward_producers.sparse import Sparse
 from reward_schemas import topics
 from reward_schemas.errors import MonitorError
@@ -206,7 +206,7 @@ class Lander:
     def _kafka_error(self, error: KafkaError) -> None:
         if error.fatal():
             raise KafkaException(error)
-        trouble.warning(str(explained(error.name(), error.str(), self._kafka.brokers)))
+        warn(trouble, error.name(), error.str(), self._kafka.brokers)
 
 
 def main() -> int:

@@ -165,7 +165,7 @@ def test_what_a_container_runs_needs_no_more_than_the_lock(tmp_path: Path) -> No
     nowhere = {"REWARD_MONITOR_KAFKA_BROKERS": "127.0.0.1:1", "REWARD_MONITOR_CLICKHOUSE_HTTP_PORT": "1"}
     assert "127.0.0.1:1" in command("config", cwd=tmp_path, **nowhere).stdout
     for arguments, code, words in (
-        (["topics", "--create"], 1, "could not be read"),
+        (["topics", "--create"], 1, "Kafka gives no answer"),
         (["migrate"], 1, "ClickHouse gave no answer"),
         (["runs"], 1, "ClickHouse gave no answer"),
         (["status"], 1, "can't be asked"),

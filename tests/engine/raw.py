@@ -102,9 +102,8 @@ def block(body: Rollout) -> Block:
     """What the fold makes of a message whose groups are whole."""
     values, status = with_total(body)
     lo, hi = (np.array(ends) for ends in list(zip(*_declared(body.table.functions), strict=True))[3:])
-    lengths = None if body.length is None else body.length.astype(np.float64)
     weights = np.append(1.0, body.table.weights)
-    return Block(values, status, lo=lo, hi=hi, groups=Groups(body.group), lengths=lengths, weights=weights)
+    return Block(values, status, lo=lo, hi=hi, groups=Groups(body.group), lengths=body.length, weights=weights)
 
 
 def said(body: Rollout) -> Said:
@@ -129,5 +128,5 @@ def measures_of(pieces: Sequence[Pane], body: Rollout) -> dict[str, np.ndarray]:
     table = sums.merged([pane.table for pane in pieces])
     seen = block(body)
     roles = [role for _, _, role, _, _ in _declared(body.table.functions)]
-    values = sketched(sketch.merged([pane.sketch for pane in pieces]), seen.lo, seen.hi)
+    values = sketched(sketch.merged([pane.sketch for pane in pieces]), seen.lo.tolist(), seen.hi.tolist())
     return measured(np.concatenate([table, values], axis=1), roles)

@@ -270,7 +270,7 @@ def rounded(x: float) -> float:
         return 0.0
     places = 7 - max(math.frexp(x)[1], -125)  # below 2^-126 float32 has fixed steps
     near = math.floor(abs(x) * 2.0**places + 0.5) * 2.0**-places
-    return math.copysign(min(near, 127 * 2.0**121), x)
+    return math.copysign(min(near, 127 * 2.0**121), x) if near >= 2.0**-126 else 0.0
 
 
 def entropy(x: list[float], lo: float, hi: float) -> float:

@@ -113,7 +113,7 @@ def test_sums_of_groups_alone_are_those_of_the_whole() -> None:
 
 def test_a_block_of_huge_numbers_warns_of_nothing() -> None:
     values = np.array([[1e300, -1e300, 1e308, np.nan], [1e200, 1e200, 1e200, 1e200]])
-    seen = Block(values, groups=Groups(np.array([0, 0, 1, 1])), weights=np.array([1.0, 1e308]), lengths=np.ones(4))
+    seen = Block(values, groups=Groups(np.array([0, 0, 1, 1])), weights=np.array([1.0, 1e308]), lengths=np.ones(4, np.int32))
     table = sums.reduce(seen)
     table = sums.merged([table, table, sums.empty(2)])
     assert table[1, INDEX["squares"]] == table[1, INDEX["within"]] == 0  # equal values, though their squares overflow

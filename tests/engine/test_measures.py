@@ -62,7 +62,7 @@ def assert_equals(got: dict[str, np.ndarray], wanted: dict[str, list[float]], ap
                 assert math.isnan(other) == math.isnan(one) or not apart[name][series] < abs(other), where
             elif name in QUANTILES:
                 near = max(min(other, F32_MAX), -F32_MAX)  # a total may be larger; a sketch has float32's range
-                assert abs(one - near) <= RELATIVE_ERROR * abs(near) + 2.0**-132, where
+                assert abs(one - near) <= RELATIVE_ERROR * abs(near) + 2.0**-126, where
             elif name == "entropy":
                 assert abs(one - other) <= 1e-12, where
             else:

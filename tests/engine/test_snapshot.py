@@ -61,6 +61,14 @@ def test_a_fixture_of_an_older_schema_is_refused_so_that_the_log_is_replayed(fil
         decode(file.read_bytes())
 
 
+def test_the_newest_fixture_can_be_folded_on() -> None:
+    """A sum more or less is another fold: it raises `FOLD_GENERATION`, and needs a fixture anew while none was released."""
+    state = decode(FIXTURES[-1].read_bytes())
+    log = Log().ticks(65_000, 600_000).append(Trainer("live", 1, 2, attempt=3, session=8, seq=8).rollout(4, 600_100)).records
+    _, results = folded([msgspec.structs.replace(r, offset=r.offset + state.through + 1) for r in log], state)
+    assert {r.WhichOneof("kind") for r in results} == {"pane", "run", "late_event"}
+
+
 def test_the_comparison_sees_a_changed_state() -> None:
     raw = STATE.replace(b"math", b"matt")
     assert differing(facts(decode(STATE)), facts(decode(raw))) == [".runs.live.project: 'math' was written, 'matt' is read"]

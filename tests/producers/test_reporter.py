@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from reward_producers import sender as sender_module
-from reward_producers.reporter import Reporter, RewardInputError, start_run
+from reward_producers.errors import RewardInputError
+from reward_producers.reporter import Reporter, start_run
 from reward_producers.sender import Sender
 from reward_schemas.encode import function_table
 from reward_schemas.events import Event, RewardFunction, Role, Rollout, RunEvent, RunState, SenderReport, Status, TrainerStep
@@ -109,6 +114,43 @@ def test_none_is_missing_and_what_an_audit_leaves_out_is_not_scored(log_once: Ca
     assert none.status.tolist() == [[S, S], [M, S], [N, N]]
 
 
+def test_further_columns_and_the_size_of_a_group(log_once: Callable[..., list[Rollout]]) -> None:
+    given = {"rewards": {"f": [1, 2]}, "groups": [0, 1]}
+    plain, whole = log_once(
+        ["f"],
+        given,
+        given
+        | {"group_size": 8, "columns": {"kl": [0.5, None], "потеря": np.array([1, 2]), "unknown": None}, "advantages": [None, 1]},
+    )
+    assert (plain.group_size, plain.columns) == (0, {})
+    assert whole.group_size == 8
+    assert {name: str(column.tolist()) for name, column in whole.columns.items()} == {"kl": "[0.5, nan]", "потеря": "[1.0, 2.0]"}
+    assert str(whole.advantage.tolist()) == "[nan, 1.0]"
+
+
+def test_texts_as_groups_are_the_same_numbers_everywhere(log_once: Callable[..., list[Rollout]]) -> None:
+    texts = ["p7", "p1", "p1", "p7"]
+    makes = [list, tuple, np.array, lambda t: np.array(t, object)]
+    *bodies, other_rank = log_once(
+        ["f"],
+        *({"rewards": {"f": [1, 2, 3, 4]}, "groups": make(texts)} for make in makes),
+        {"rewards": {"f": [5]}, "groups": ["p1"]},
+    )
+    for body in bodies:
+        assert body.group.tolist() == bodies[0].group.tolist()
+    p7, p1 = bodies[0].group[:2].tolist()
+    assert bodies[0].group.tolist() == [p7, p1, p1, p7] and p7 != p1
+    assert other_rank.group.tolist() == [p1]
+
+
+def test_two_texts_with_one_checksum_are_two_groups(log_once: Callable[..., list[Rollout]]) -> None:
+    texts = ["plumless", "buckeroo", "plumless"]  # known to share their CRC-32
+    assert zlib.crc32(b"plumless") == zlib.crc32(b"buckeroo")
+    (body,) = log_once(["f"], {"rewards": {"f": [1, 2, 3]}, "groups": texts})
+    first, second, third = body.group.tolist()
+    assert first == third != second
+
+
 def test_nan_is_kept_and_is_not_missing(log_once: Callable[..., list[Rollout]]) -> None:
     (body,) = log_once(["f"], {"rewards": {"f": [float("nan"), float("inf"), -0.0]}, "groups": [0, 0, 0]})
     assert body.status is None
@@ -188,7 +230,7 @@ def test_the_trainer_may_reuse_its_buffers(brokers: str, arrived: Arrived, monke
     gate = gated(monkeypatch)
     buffers = {name: np.zeros(4, dtype) for name, dtype in [("r", "f4"), ("g", "i4"), ("n", "i4"), ("a", "f4"), ("t", "u1")]}
     with run_of(brokers, functions=["f"]) as run:
-        for step in range(3):
+        for step in range(2):
             for buffer in buffers.values():
                 buffer[:] = step
             run.log_rollout(step, {"f": buffers["r"]}, *(buffers[name] for name in "gnat"))
@@ -248,6 +290,18 @@ def test_heartbeats_and_reports_are_sent_in_between(brokers: str, arrived: Arriv
     assert sum(body == RunEvent(RunState.HEARTBEAT) for body in bodies) >= 2
     reports = [body for body in bodies if isinstance(body, SenderReport)]
     assert len(reports) >= 3 and all(report.dropped == {"refused: groups": 1} for report in reports)
+
+
+def test_the_numpy_training_reports_all_that_it_has(brokers: str, arrived: Arrived) -> None:
+    command = [sys.executable, "-m", "reward_producers.numpy_grpo", "--steps", "2", "--brokers", brokers, "--run-id", "grpo"]
+    subprocess.run(command, capture_output=True, timeout=50, check=True)
+    started, *bodies = (event.body for event in arrived("grpo"))
+    assert json.loads(started.config_json).items() >= {"seed": 0, "steps": 2, "kl_estimator": "k3"}.items()
+    assert [set(body.of_completions) for body in bodies if isinstance(body, Rollout)] == [
+        {"length", "advantage", "truncated"}
+    ] * 2
+    scalars = [set(body.scalars) for body in bodies if isinstance(body, TrainerStep)]
+    assert scalars == [{"kl", "entropy", "loss", "grad_norm", "clip_fraction"}] * 2
 
 
 # ---- the end ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from reward_producers import reporter as reporter_module
-from reward_producers.reporter import Reporter, RewardInputError, new_run_id, start_run
+from reward_producers.errors import RewardInputError
+from reward_producers.reporter import Reporter, new_run_id, start_run
 from reward_schemas.events import Event, RewardFunction, Role, RunEvent, RunState
 
 pytestmark = pytest.mark.timeout(60)
@@ -94,13 +95,27 @@ BAD_ROLLOUTS = [
     ("no groups", {"groups": []}, "groups", "no completions"),
     ("groups of None", {"groups": None}, "groups", "no completions"),
     ("one group for all", {"groups": 5}, "groups", "of shape (), one value a completion is needed"),
-    ("texts as groups", {"groups": ["p1", "p2"]}, "groups", "not numbers: values of type <U2"),
+    ("a text and a number as groups", {"groups": ["p1", 2]}, "groups", "not numbers: values of type <U2"),
+    ("one text for all groups", {"groups": "p1"}, "groups", "not numbers: values of type <U2"),
+    ("texts in two dimensions", {"groups": [["p1"], ["p2"]]}, "groups", "not numbers: values of type <U2"),
+    ("bytes as groups", {"groups": [b"p1", b"p2"]}, "groups", "not numbers: values of type |S2"),
+    ("negative length", {"lengths": [5, -6]}, "lengths", "-6, 0 to 2147483647 is taken"),
+    ("truncated twice", {"truncated": [2, 0]}, "truncated", "2, 0 to 1 is taken"),
+    ("a group size that is a text", {"group_size": "8"}, "group_size", "'8', a whole number from 0 to 1048576 is needed"),
+    ("negative group size", {"group_size": -1}, "group_size", "-1, a whole number from 0 to 1048576 is needed"),
+    ("half a group", {"group_size": 0.5}, "group_size", "0.5, a whole number from 0 to 1048576 is needed"),
+    ("columns in a list", {"columns": [[1, 2]]}, "columns", "list, a mapping of names to numbers is needed"),
+    ("a column too short", {"columns": {"kl": [0.1]}}, "columns['kl']", "1 values, 2 are needed: one a completion"),
+    ("a column of texts", {"columns": {"domain": ["math", "code"]}}, "columns['domain']", "not numbers: values of type <U4"),
+    ("a column that has an argument", {"columns": {"length": [1, 2]}}, "columns.name", "'length' has a column already"),
+    ("a column without a name", {"columns": {"": [1, 2]}}, "columns.name", "empty"),
+    ("33 columns", {"columns": {f"c{i}": [1, 2] for i in range(33)}}, "columns", "33 columns, at most 32 are taken"),
     ("texts as rewards", {"rewards": {"a": ["1.0", "2.0"], "b": [3, 4]}}, "rewards['a']", "not numbers: values of type <U3"),
     (
         "a text among numbers",
         {"rewards": {"a": np.array([1.0, "2"], object), "b": [3, 4]}},
         "rewards['a']",
-        "not numbers: values of type <U32",
+        "not numbers: values of type object",
     ),
     ("a text", {"rewards": {"a": "high", "b": [3, 4]}}, "rewards['a']", "not numbers: values of type <U4"),
     ("bytes", {"rewards": {"a": b"12", "b": [3, 4]}}, "rewards['a']", "not numbers: values of type |S2"),
@@ -126,12 +141,12 @@ BAD_ROLLOUTS = [
     ("groups past int64", {"groups": [0, 2**70]}, "groups", "not numbers: "),
     ("NaN for a group", {"groups": np.array([0, np.nan])}, "groups", "whole numbers of type int32 are needed"),
     ("negative flag", {"truncated": np.array([0, -1])}, "truncated", "whole numbers of type uint8 are needed"),
-    ("negative step", {"step": -1}, "step", "-1, a whole number from 0 on is needed"),
-    ("fractional step", {"step": 1.5}, "step", "1.5, a whole number from 0 on is needed"),
-    ("step past 2^53", {"step": 2**53 + 1}, "step", "9007199254740993, a whole number from 0 on is needed"),
+    ("negative step", {"step": -1}, "step", "-1, a whole number from 0 to 9007199254740992 is needed"),
+    ("fractional step", {"step": 1.5}, "step", "1.5, a whole number from 0 to 9007199254740992 is needed"),
+    ("step past 2^53", {"step": 2**53 + 1}, "step", "9007199254740993, a whole number from 0 to 9007199254740992 is needed"),
     ("infinite step", {"step": float("inf")}, "step", "inf is not a number"),
     ("NaN step", {"step": float("nan")}, "step", "nan is not a number"),
-    ("a text as a step", {"step": "7"}, "step", "'7', a whole number from 0 on is needed"),
+    ("a text as a step", {"step": "7"}, "step", "'7', a whole number from 0 to 9007199254740992 is needed"),
     ("no step", {"step": None}, "step", "None is not a number"),
     (
         "5 MB",
@@ -162,7 +177,7 @@ BAD_SCALARS = [
     ("empty name", {"": 1.0}, "scalars.name", "empty"),
     ("10 kB name", {LONG: 1.0}, "scalars.name", f"10000 bytes long, at most 512 are taken: {'x' * 40}..."),
     ("half a surrogate", {"\ud800": 1.0}, "scalars.name", "'\\ud800', text that UTF-8 can encode is needed"),
-    ("negative step", {"step": -1, "kl": 0.1}, "step", "-1, a whole number from 0 on is needed"),
+    ("negative step", {"step": -1, "kl": 0.1}, "step", "-1, a whole number from 0 to 9007199254740992 is needed"),
 ]
 BAD = [(f"rollout: {name}", "log_rollout", GOOD | wrong, field, reason) for name, wrong, field, reason in BAD_ROLLOUTS]
 BAD += [(f"trainer: {name}", "log_trainer", {"step": 1} | wrong, field, reason) for name, wrong, field, reason in BAD_SCALARS]
@@ -225,7 +240,7 @@ def test_a_call_after_the_end(caplog: pytest.LogCaptureFixture) -> None:
     [
         ([], "functions", "0 reward functions, 1 to 256 are taken"),
         ([f"f{i}" for i in range(257)], "functions", "257 reward functions, 1 to 256 are taken"),
-        ("accuracy", "functions", "the text 'accuracy'; a list of names, or a mapping of names to weights, is needed"),
+        ("accuracy", "functions", "str 'accuracy'; a list of names, or a mapping of names to weights, is needed"),
         (["a", ""], "functions.name", "empty"),
         ([LONG], "functions.name", f"10000 bytes long, at most 512 are taken: {'x' * 40}..."),
         ({"total": 1.0}, "functions.name", "'total' is the name of the weighted sum; call the function otherwise"),

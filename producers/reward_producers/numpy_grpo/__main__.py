@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.brokers:
         run = start_run(
             "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, rank=options.rank,
-            world_size=options.world_size, trainer="reward_producers.numpy_grpo", config=asdict(config),
+            world_size=options.world_size, trainer="reward_producers.numpy_grpo", config={**asdict(config), "kl_estimator": "k3"},
             tags={"environment": config.environment, "seed": str(config.seed)},
         )  # fmt: skip
         report = publish(run)
