@@ -1,4 +1,6 @@
-"""Five questions that people ask of their rewards, as SQL over the views: for the README, the demo and a first look."""
+"""Five questions that people ask of their rewards, as SQL over the views: for the README, the demo and a first look.
+
+The newest run comes first: ids of runs end with the time of their start."""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ FROM rewards.steps INNER JOIN ends USING (run_id)
 WHERE closed
 GROUP BY run_id, project, function, role
 WINDOW same AS (PARTITION BY project, function)
-ORDER BY run_id, role, gain DESC
+ORDER BY run_id DESC, role, gain DESC
 LIMIT 100
 """,
     ),
@@ -59,7 +61,7 @@ FROM
     GROUP BY run_id, from_step, function
 ) AS signal
 LEFT JOIN audits USING (run_id, from_step, function)
-ORDER BY run_id, from_step, carries DESC
+ORDER BY run_id DESC, from_step, carries DESC
 LIMIT 2 BY run_id, from_step
 LIMIT 200
 """,
@@ -77,7 +79,7 @@ SELECT
 FROM rewards.steps
 WHERE role IN ('total', 'trained') AND closed
 GROUP BY run_id, role, function, from_step
-ORDER BY run_id, role, function, from_step
+ORDER BY run_id DESC, role, function, from_step
 LIMIT 500
 """,
     ),
@@ -100,7 +102,7 @@ FROM
     UNION ALL SELECT run_id, step, property, mean FROM rewards.completions WHERE property IN ('length', 'truncated')
 )
 GROUP BY run_id, from_step
-ORDER BY run_id, from_step
+ORDER BY run_id DESC, from_step
 LIMIT 500
 """,
     ),
@@ -118,7 +120,7 @@ FROM rewards.steps AS s
 INNER JOIN rewards.runs AS r USING (run_id)
 WHERE s.function = 'total'
 GROUP BY run_id
-ORDER BY run_id
+ORDER BY run_id DESC
 LIMIT 100
 """,
     ),

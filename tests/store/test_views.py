@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from reward_infra.local_stack import LocalStack
@@ -116,6 +119,44 @@ def test_each_reward_once_however_often_it_came(client: Client) -> None:
     assert rows(client, counts) == [(5 * 2 * 8 * 3,) * 2]
     assert rows(client, "SELECT duplicates, received FROM {views}.runs") == [(21, 21)]
     assert audit(client) == []
+
+
+ALWAYS = {"run_id", "kind", "window", "slot", "series", "attempt", "count", "missing", "not_scored", "non_finite"}
+
+
+@pytest.mark.parametrize(
+    ("query", "read"),
+    [
+        ("step, mean FROM {views}.steps WHERE function = 'correct'", {"centre"}),
+        ("step, std, pass_at_4 FROM {views}.steps WHERE function = 'correct'", {"squares", "pass_4", "tried_4"}),
+        ("step, p50 FROM {views}.windows WHERE window = '100 steps'", {"p50"}),
+        ("value FROM {views}.trainer_steps WHERE name = 'kl'", {"centre"}),
+        ("step, max FROM {views}.completions WHERE property = 'length'", {"maximum"}),
+        ("correlation FROM {views}.correlations WHERE function = 'correct'", {"partners", "products", "within"}),
+        ("value, count FROM {views}.distributions WHERE function = 'correct'", {"sketch_values", "sketch_counts"}),
+        ("value, count FROM {views}.completion_distributions", {"sketch_values", "sketch_counts"}),
+    ],
+)
+def test_a_question_reads_its_run_and_the_columns_that_it_asks_for(client: Client, query: str, read: set[str]) -> None:
+    """Not the other measures' columns; and the run reaches the primary key through all that a view is made of."""
+    land(client, records(training("run-a", steps=1)))
+    where = "AND" if "WHERE" in query else "WHERE"
+    ((text,),) = rows(client, f"EXPLAIN json = 1, header = 1, indexes = 1 SELECT {query} {where} run_id = 'run-a'")
+    reads = [node for node in _nodes(json.loads(text)[0]["Plan"]) if node["Node Type"] == "ReadFromMergeTree"]
+    columns: set[str] = set()
+    for node in reads:
+        (key,) = (index for index in node["Indexes"] if index["Type"] == "PrimaryKey")
+        assert "(run_id in ['run-a', 'run-a'])" in key["Condition"], node["Description"]
+        if node["Description"].endswith("pane_rows"):
+            assert key["Keys"] == ["run_id", "kind", "window"]
+            columns |= {column["Name"] for column in node["Header"]}
+    assert columns - ALWAYS == read
+
+
+def _nodes(plan: dict) -> Iterator[dict]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
 
 
 @pytest.fixture
