@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from reward_engine.logarithm import ln_whole
 
 _AT_END = 0.01  # of a declared range: so near to an end a value counts as at it
 PASS_MAX = 8  # the largest k of pass@k
+_SIZE_USUAL = 128  # of groups: up to it the chances of pass@k are looked up
 _EQUAL = 1e-12  # relative to the values, or to 1: rewards of a group that differ by no more are equal but for a total's rounding
 
 
@@ -240,11 +241,11 @@ class Block:
 
         C(n - c, k) / C(n, k) for c solved of n, as a product.
         """
-        n, failed = self.group_counts, self.group_counts - self.solved
-        chances = [np.ones_like(failed)]
-        for i in range(PASS_MAX):
-            chances.append(chances[-1] * np.maximum(failed - i, 0.0) / np.maximum(n - i, 1.0))
-        return chances
+        failed, size = self.group_counts - self.solved, self._groups.size
+        if self.whole and 0 < size <= _SIZE_USUAL:
+            place = failed.astype(np.intp)
+            return [chances[place] for chances in _chances_of_size(size)]
+        return _chances(self.group_counts, failed)
 
     def pass_at(self, k: int) -> np.ndarray:
         """float64[K]: the sum over groups of at least k values of the chance that k drawn ones hold a solved one."""
@@ -284,3 +285,15 @@ class Block:
     def _groups(self) -> Groups:
         assert self.groups is not None
         return self.groups
+
+
+def _chances(n: np.ndarray | float, failed: np.ndarray) -> list[np.ndarray]:
+    chances = [np.ones_like(failed)]
+    for i in range(PASS_MAX):
+        chances.append(chances[-1] * np.maximum(failed - i, 0.0) / np.maximum(n - i, 1.0))
+    return chances
+
+
+@lru_cache(maxsize=_SIZE_USUAL)
+def _chances_of_size(size: int) -> list[np.ndarray]:
+    return _chances(float(size), np.arange(size + 1.0))

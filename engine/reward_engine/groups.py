@@ -22,7 +22,8 @@ class Groups:
             starts = _starts(group)
         self.starts = starts
         self.ids = group[starts]
-        self.sizes = np.diff(starts, append=len(group))
+        self.sizes = np.append(starts[1:], len(group)) - starts
+        self.size = int(self.sizes[0]) if (self.sizes == self.sizes[0]).all() else 0  # of each, where they are equal
 
     def ordered(self, columns: np.ndarray) -> np.ndarray:
         """Columns, [..., n], with each group's together."""
@@ -34,7 +35,7 @@ class Groups:
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """[..., n]: each group's value, [..., P], for all of its completions."""
-        return np.repeat(values, self.sizes, axis=-1)
+        return np.repeat(values, self.size or self.sizes, axis=-1)
 
 
 def _starts(group: np.ndarray) -> np.ndarray:
