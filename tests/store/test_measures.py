@@ -53,7 +53,7 @@ def of_blocks(rng: np.random.Generator, count: int = 150) -> np.ndarray:
             lo=np.array([np.nan, 0.0, -1.0]),
             hi=np.array([np.nan, 1.0, 2.0]),
             groups=Groups((np.arange(n) // [1, 4, 8][case % 3]).astype(np.int32)) if case % 6 else None,
-            lengths=rng.integers(1, 900, n).astype(np.float64) if case % 5 else None,
+            lengths=rng.integers(1, 900, n).astype(np.int32) if case % 5 else None,
             weights=np.array([1.0, 0.5, 0.0]) if case % 5 != 1 else None,
         )
         tables.append(sums.reduce(block))
@@ -173,9 +173,8 @@ def sketch_of(pane: PaneRow, name: str) -> Sketch:
     row = list(pane.series).index(name)
     start, end = sum(pane.sketch_sizes[:row]), sum(pane.sketch_sizes[: row + 1])
     values = np.frombuffer(pane.sketch_values, "<f4")[start:end].astype(np.float64)
-    keys = sketch.codes(np.array([0]), values[None], np.isfinite(values[None]))
-    order = np.argsort(keys)
-    return Sketch(keys[order], np.frombuffer(pane.sketch_counts, "<u4")[start:end][order])
+    keys = sketch.counted(np.array([0]), values[None], np.isfinite(values[None])).keys
+    return Sketch(keys, np.frombuffer(pane.sketch_counts, "<u4")[start:end])
 
 
 def test_correlations_equal_numpy_over_raw_rewards(client: Client) -> None:
