@@ -30,31 +30,37 @@ class Step:
     """The pane of a step as its messages come, in the order of the log."""
 
     def __init__(self) -> None:
-        self.pane, self.series = Pane(0, [sums.empty(0)], 0), Series()
+        self._pane, self._series, self._closed = Pane(0, [], 0), Series(), False
 
     def add(self, body: Rollout) -> None:
         """Takes what a message says of rewards."""
-        what, _, waiting = said_of(self.series, body)
+        what, _, waiting = said_of(self._series, body)
         self._take(what)
-        for whole in panes.wait(self.pane, waiting, self.series) if waiting else ():
+        for whole in panes.wait(self._pane, waiting, self._series) if waiting else ():
             self._take(whole)
+        if self._closed:
+            self.close()
 
     def add_completions(self, body: Rollout) -> None:
         """Takes what a message says of its completions."""
         if columns := body.of_completions:
-            self._take(said_of_completions(self.series, columns))
+            self._take(said_of_completions(self._series, columns))
 
     def close(self) -> None:
-        """Nothing more is awaited: groups count as they are."""
-        for rest in panes.give_up(self.pane, self.series):
+        """Nothing more is awaited: groups count as they are. What still comes amends the step."""
+        for rest in panes.give_up(self._pane, self._series):
             self._take(rest)
+        if self._pane.tables:
+            self._pane.settle()
+        self._closed = True
 
     def row(self, name: str) -> Row:
         """Of one series; an empty one where no message had it."""
-        pane, series = self.pane, self.series
-        at = series.names.index(name) if name in series.names else series.row(name, 0.0, "")
+        pane, series = self._pane, self._series
+        at = series.rows[name] if name in series.rows else series.row(name, 0.0, "")
         size = len(series.names)
-        numbers = np.concatenate([sums.grown(pane.table, size), sketched(pane.sketch, series.lo, series.hi)], axis=1)
+        table = sums.grown(pane.table if pane.tables else sums.empty(0), size)
+        numbers = np.concatenate([table, sketched(pane.sketch, series.lo, series.hi)], axis=1)
         start, end = pane.sketch.starts(size)[at : at + 2]
         products = pane.products[at] if at < len(pane.products) else ()
         return Row(
@@ -64,7 +70,9 @@ class Step:
         )
 
     def _take(self, what: panes.Said) -> None:
-        panes.take(self.pane, what, len(self.series.names))
+        panes.take(self._pane, what, len(self._series.names))
+        if self._closed:
+            self._pane.settle()
 
 
 def raw(client: Client, run_id: str, attempt: int, step: int, through: int) -> list[dict[str, Any]] | None:
@@ -102,8 +110,6 @@ def step(rows: Sequence[dict[str, Any]], kind: str) -> Step:
         if row["amended"]:
             made.close()  # the step had closed before this came
         (made.add if kind == REWARD else made.add_completions)(_rollout(row))
-        if row["amended"]:
-            made.close()
     made.close()
     return made
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reward_schemas.encode import function_table
 from reward_schemas.events import Event, RewardFunction, Role, Rollout
+from reward_store import recompute
 from reward_store.audit import Problem, audit
 from reward_store.client import Client
 
@@ -48,6 +49,15 @@ def test_groups_that_are_spread_out_late_messages_and_columns(client: Client) ->
     land(client, records(sent))
     assert rows(client, "SELECT fate, count() FROM {views}.late_events WHERE axis = 'step' GROUP BY 1") == [("amended", 3)]
     assert rows(client, "SELECT count() FROM {views}.steps WHERE groups > 0") == [(80,)]
+    assert audit(client) == []
+
+
+def test_steps_of_many_messages_round_as_in_the_fold(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of so many messages are merged in portions; in another order the last digits would be others."""
+    monkeypatch.setattr(recompute, "_RELATIVE", 0.0)
+    sent = [odd_rollout(rank, 40 * step + i, step, more=i < 39) for step in range(2) for i in range(40) for rank in range(3)]
+    late = [odd_rollout(rank, 100 + rank, 1) for rank in range(3)]
+    land(client, records([*sent, *late]))
     assert audit(client) == []
 
 

@@ -53,7 +53,7 @@ def of_blocks(rng: np.random.Generator, count: int = 150) -> np.ndarray:
             lo=np.array([np.nan, 0.0, -1.0]),
             hi=np.array([np.nan, 1.0, 2.0]),
             groups=Groups((np.arange(n) // [1, 4, 8][case % 3]).astype(np.int32)) if case % 6 else None,
-            lengths=rng.integers(1, 900, n) if case % 5 else None,
+            lengths=rng.integers(1, 900, n).astype(np.int32) if case % 5 else None,
             weights=np.array([1.0, 0.5, 0.0]) if case % 5 != 1 else None,
         )
         tables.append(sums.reduce(block))
@@ -165,7 +165,7 @@ def test_quantiles_over_several_steps(client: Client) -> None:
         whole = sketch.merged([sketch_of(p, name) for p in panes if p.window == "step" and p.kind == kind])
         for q in (0.0, 0.05, 0.25, 0.5, 0.77, 0.95, 1.0):
             sql = f"SELECT quantileExactWeighted({q})(value, count) FROM {{views}}.{view} WHERE {of} = '{name}' AND step BETWEEN 2 AND 6"
-            assert rows(client, sql) == [(sketch.quantiles(whole, 1, np.array([q]))[0, 0],)], (view, q)
+            assert rows(client, sql) == [(sketch.quantiles(whole, 1, [q])[0, 0],)], (view, q)
 
 
 def sketch_of(pane: PaneRow, name: str) -> Sketch:
@@ -173,8 +173,8 @@ def sketch_of(pane: PaneRow, name: str) -> Sketch:
     row = list(pane.series).index(name)
     start, end = sum(pane.sketch_sizes[:row]), sum(pane.sketch_sizes[: row + 1])
     values = np.frombuffer(pane.sketch_values, "<f4")[start:end].astype(np.float64)
-    each = np.repeat(values, np.frombuffer(pane.sketch_counts, "<u4")[start:end])[None]
-    return sketch.counted(np.array([0]), each, np.isfinite(each))
+    keys = sketch.counted(np.array([0]), values[None], np.isfinite(values[None])).keys
+    return Sketch(keys, np.frombuffer(pane.sketch_counts, "<u4")[start:end])
 
 
 def test_correlations_equal_numpy_over_raw_rewards(client: Client) -> None:
