@@ -60,6 +60,7 @@ def test_bytes_of_a_run_after_200_steps(name: str, draw: object, most: int) -> N
     assert size <= most <= bound, (name, size, bound)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_longer_occupies_no_more() -> None:
     short, long = (run_bytes(after(steps, lambda rng: rng.random(SHAPE))) for steps in (150, 400))
     assert abs(long - short) < 0.01 * short

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reward_engine.fold import Record, skip
@@ -11,6 +12,8 @@ from reward_engine.state import Partition
 from reward_schemas.events import Event, Rollout, RunState, Tick
 
 from tests.engine.logs import T0, Trainer, folded, kinds
+
+pytestmark = pytest.mark.slow
 
 
 @st.composite

@@ -122,6 +122,7 @@ def test_what_follows_the_state_is_refused() -> None:
             decode(STATE + more)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, len(STATE) - 1), st.integers(0, 7)), min_size=1, max_size=6))
 @settings(max_examples=1500, deadline=None)
 def test_flipped_bits_never_raise_anything_else(flips: list[tuple[int, int]]) -> None:
