@@ -50,6 +50,7 @@ def test_empty_is_neutral_bit_for_bit(shape: Shape) -> None:
             np.testing.assert_array_equal(merged, table)
 
 
+@pytest.mark.slow
 @given(shapes(), st.integers(0, 2**32))
 @settings(max_examples=200, deadline=None)
 def test_merging_is_commutative_associative_and_equal_to_streaming(shape: Shape, seed: int) -> None:
@@ -65,6 +66,7 @@ def test_merging_is_commutative_associative_and_equal_to_streaming(shape: Shape,
     assert_close(sums.merged([sums.merged(half) for half in (tables[:cut], tables[cut:]) if half]), straight)
 
 
+@pytest.mark.slow
 @given(shapes())
 @settings(max_examples=200, deadline=None)
 def test_merged_equals_one_message_of_all_groups(shape: Shape) -> None:

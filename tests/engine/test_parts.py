@@ -63,6 +63,7 @@ def splits(draw: st.DrawFn, n: int, mixed: bool = True) -> list[np.ndarray]:
     return np.split(order, cuts)
 
 
+@pytest.mark.slow
 @given(st.data(), st.integers(1, 6), st.integers(0, 99))
 @settings(max_examples=150, deadline=None)
 def test_parts_say_what_the_whole_groups_say(data: st.DataObject, groups: int, seed: int) -> None:

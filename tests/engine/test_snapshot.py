@@ -110,6 +110,7 @@ def _decodes_or_is_refused(raw: bytes) -> None:
         assert str(error)
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused() -> None:
     for end in range(len(STATE)):
         with pytest.raises(ValueError, match="damaged state"):

@@ -45,6 +45,7 @@ def checked() -> Iterator[list[int]]:
         yield seen
 
 
+@pytest.mark.slow
 @given(logs(), st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_rolled_sketch_is_the_merge_of_its_panes(checked: list[int], log: list[Record], data: st.DataObject) -> None:
