@@ -32,7 +32,7 @@ test: fetch check                ## all tests, on the real Kafka, Faust and Clic
 
 FAST = tests/engine tests/schemas tests/jobs/test_assign.py tests/infra/test_ports.py tests/infra/test_part_log.py tests/test_docs.py tests/test_metrics.py
 test-fast: setup                 ## the pure tests: no broker, no database, under 30 s
-	$(BIN)/python -m pytest $(FAST)
+	$(BIN)/python -m pytest -m "not slow" $(FAST)
 
 check: setup proto-check         ## every fast gate: style, types, layers, dead code, generated code, field numbers, documents
 	$(BIN)/ruff format --check .

@@ -1,5 +1,8 @@
 """What the fold remembers: small, typed, serialisable. One `Partition` holds its runs; a run holds nothing of another.
 
+What follows from the state is no field but a cached property: __post_init__ may set none, since msgspec before 0.21 ends
+the process over it.
+
 Partition ── Run ── Sender           who speaks
               └──── Lane ── Pane     what they said, by step and by event time, for rewards and for trainer scalars
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from msgspec import Struct, field
@@ -133,13 +137,17 @@ class Lane(Struct, array_like=True, dict=True):
     dirty: set[int] = field(default_factory=set)  # changed since their last row
     flag_next: set[str] = field(default_factory=set)  # flags for the next pane that opens
 
-    def __post_init__(self) -> None:
-        self.forget()
+    @cached_property
+    def rolling(self) -> dict[str, Rolling]:
+        return {}
+
+    @cached_property
+    def blocks(self) -> dict[int, Merged]:
+        return {}
 
     def forget(self) -> None:
         """A closed pane has changed."""
-        self.rolling: dict[str, Rolling] = {}
-        self.blocks: dict[int, Merged] = {}
+        self.rolling, self.blocks = {}, {}
 
     @property
     def axis(self) -> Axis:
@@ -166,9 +174,13 @@ class Series(Struct, array_like=True, dict=True):
     lo: list[float] = field(default_factory=list)  # of the declared range; NaN: none
     hi: list[float] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.rows = {name: row for row, name in enumerate(self.names)}
-        self.declared: Declared | None = None  # by the latest message
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.names)}
+
+    @cached_property
+    def declared(self) -> Declared | None:  # by the latest message
+        return None
 
     def row(self, name: str, weight: float, role: str, lo: float = math.nan, hi: float = math.nan) -> int:
         """The row of a series, which is added if it is new. What is declared of it is what the latest message says."""

@@ -9,7 +9,7 @@ from reward_schemas.errors import MonitorError
 
 
 class KafkaUnreachable(MonitorError):
-    """No broker answers: the same try may succeed later."""
+    """No broker answers, or none does what it is asked: the same try may succeed later."""
 
 
 class KafkaRefused(MonitorError, ValueError):
@@ -66,6 +66,8 @@ def explained(name: str, text: str, brokers: str) -> MonitorError:
     for of_name, of_text, meaning, remedy in _REFUSALS:
         if re.fullmatch(of_name, name) and re.search(of_text, text):
             return KafkaRefused(f"{meaning}: {words}.", where=f"Kafka at {brokers}", remedy=remedy)
+    if not name.startswith("_"):  # a broker has answered
+        return KafkaUnreachable(f"Kafka refuses for now: {words}.", where=f"Kafka at {brokers}", remedy="see the brokers' logs")
     return KafkaUnreachable(
         f"Kafka gives no answer: {words}.",
         where=f"Kafka at {brokers}",

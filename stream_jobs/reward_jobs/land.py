@@ -60,6 +60,7 @@ class Lander:
         self._clickhouse = settings.clickhouse.as_writer()
         self._status = health.begin(settings.jobs.data_dir, health.LAND)
         self._stopping = threading.Event()
+        self._fatal: KafkaError | None = None  # what librdkafka can't go on after
         self._batch = Batch(self._epoch)
         self._ends: dict[tuple[str, int], int] = {}  # landed, not yet committed
         self._landing: dict[tuple[str, int], int] = {}  # being inserted
@@ -96,9 +97,12 @@ class Lander:
             self._client.close()
 
     def _gather(self, timeout_s: float, records: int = 500) -> None:
-        for message in self._consumer.consume(records, timeout_s):
+        messages = self._consumer.consume(records, timeout_s)
+        if self._fatal:
+            raise KafkaException(self._fatal)
+        for message in messages:
             if error := message.error():
-                self._kafka_error(error)
+                self._kafka_error(error)  # a fatal one is raised next time
             else:
                 _, append_time_ms = message.timestamp()
                 place: Any = message.topic(), message.partition(), message.offset()  # None only before a message was sent
@@ -204,8 +208,9 @@ class Lander:
         return sum(max(end - max(place.offset, 0), 0) for place, end in zip(places, ends, strict=True))
 
     def _kafka_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise KafkaException(error)
+        if error.fatal() or error.name() == "_FATAL":  # which a message has that tells of it
+            self._fatal = error  # raised from a callback it could get lost in the next one
+            return
         warn(trouble, error.name(), error.str(), self._kafka.brokers)
 
 
@@ -220,7 +225,7 @@ def main() -> int:
         lander.run()
         return EXIT_OK
     except (KafkaUnreachable, KafkaException) as error:
-        log.error("%s", error)
+        log.error("%s", f"Kafka: {error.args[0].str()}" if isinstance(error, KafkaException) else error)
         return EXIT_FATAL
     except MonitorError as error:
         log.error("%s", error)

@@ -168,6 +168,7 @@ def test_only_what_no_second_try_mends_is_a_refusal() -> None:
         ("_TRANSPORT", "Connect to ipv4#1.2.3.4:1 failed: Connection refused", KafkaUnreachable),
         ("_TRANSPORT", "Disconnected: SSL connection closed by peer", KafkaUnreachable),
         ("_SSL", "SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading", KafkaUnreachable),
+        ("FENCED_INSTANCE_ID", "Commit failed: Broker: Static consumer fenced", KafkaUnreachable),
         ("_RESOLVE", "Failed to resolve 'b:1'", KafkaUnreachable),
     ):
         told = explained(name, frame.format(text), "b:1")

@@ -42,6 +42,7 @@ def run_bytes(state: Partition) -> int:
 SHAPE = (FUNCTIONS, COMPLETIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "draw", "most"),
     [

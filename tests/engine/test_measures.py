@@ -69,6 +69,7 @@ def assert_equals(got: dict[str, np.ndarray], wanted: dict[str, list[float]], ap
                 assert abs(one - other) <= max(apart[name][series], RTOL * abs(other)), where
 
 
+@pytest.mark.slow
 @given(shapes())
 @settings(max_examples=400, deadline=None)
 @example(Shape(1, ("1e8 ± 0.3", "normal"), ((None, None), (0.0, 1.0)), ((4, 4, 4), (4, 4, 4))))
@@ -97,6 +98,7 @@ def test_no_measure_leaves_its_range(shape: Shape) -> None:
         assert not m.whole or (known == np.floor(known)).all(), m.name
 
 
+@pytest.mark.slow
 @given(shapes(absent=0.0), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_the_panes_changes_nothing_beyond_the_tolerance(shape: Shape, random: object) -> None:

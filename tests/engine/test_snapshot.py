@@ -131,6 +131,7 @@ def test_flipped_bits_never_raise_anything_else(flips: list[tuple[int, int]]) ->
     _decodes_or_is_refused(bytes(raw))
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_of_the_header_and_of_one_run() -> None:
     end = len(joined(list(encode(partition()))[:2]))
     for at in range(end):

@@ -14,6 +14,7 @@ import pytest
 from reward_infra.fetch import fetch
 from reward_infra.local_stack import CLICKHOUSE, LocalStack
 from reward_infra.topics import ensure
+from reward_jobs.land import EXIT_FATAL
 from reward_jobs.settings import EXIT_CONFIGURATION
 from reward_producers.kafka import admin, producer
 from reward_schemas.events import Tick
@@ -184,6 +185,19 @@ def test_two_landers_share_and_one_leaves(site: Site) -> None:
     wait(site.landed, 60)
     for run in ("shared-0", "shared-1", "shared-2"):
         site.check(run)
+    finish(second)
+
+
+def test_of_two_landers_with_one_name_the_first_ends(site: Site) -> None:
+    """Kafka fences it, which a broker's kill can do to a lander that is alone; the next start is a member again."""
+    first = site.lander(jobs_instance="twin")
+    wait(lambda: "assigned events" in site.log())
+    second = site.lander(jobs_instance="twin")
+    site.send("twins", 10, pause_s=0.1)
+    assert first.wait(30) == EXIT_FATAL
+    assert "fenced" in site.log()
+    wait(site.landed)
+    site.check("twins")
     finish(second)
 
 
