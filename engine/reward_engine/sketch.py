@@ -197,7 +197,7 @@ def _edges_of(lo: float, hi: float) -> np.ndarray:
         return _none()
     values = _values(_ALL)
     with np.errstate(over="ignore"):
-        bins = np.clip(np.floor((values - lo) / (hi - lo) * BINS), -1, BINS)
-    bins[values == hi] = BINS - 1
+        bins = np.clip(np.floor((values - lo) / (hi - lo) * BINS), -1, BINS - 1)  # of what is just below hi it may round to BINS
+    bins[values > hi] = BINS
     first = np.searchsorted(bins, np.arange(BINS + 1))
     return np.append(0, _ALL[first[first < len(_ALL)]]).astype(np.uint32)

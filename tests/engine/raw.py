@@ -33,7 +33,7 @@ VALUES: dict[str, Callable[[Rng, np.ndarray], np.ndarray]] = {
     "equal in a group": lambda rng, group: np.round(np.sin(group * 1.7 + 1), 3),
     "as its neighbour": lambda rng, group: np.full(len(group), np.nan),  # replaced by the function before it
 }
-RANGES = [(None, None), (0.0, 1.0), (-1.0, 1.0), (0.0, None), (None, 1.0), (0.1, 0.7), (-1e308, 1e308)]
+RANGES = [(None, None), (0.0, 1.0), (-0.5, 0.0), (-1.0, 1.0), (0.0, None), (None, 1.0), (0.1, 0.7), (-1e308, 1e308)]
 
 
 @dataclass(frozen=True)

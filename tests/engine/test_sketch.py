@@ -107,7 +107,10 @@ def test_a_quantile_is_a_rank_of_whole_numbers(n: int) -> None:
     assert found.tolist() == [sketch._values(np.array([(1 << 14) + rank - 1], np.uint32))[0] for rank in ranks]
 
 
-@given(columns, st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (0.1, 0.7), (float("nan"),) * 2, (0.0, float("nan")), (-1e38, 1e38)]))
+@given(
+    columns,
+    st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (-0.5, 0.0), (0.1, 0.7), (float("nan"),) * 2, (0.0, float("nan")), (-1e38, 1e38)]),
+)
 @settings(max_examples=300)
 def test_entropy_equals_a_plain_count_of_bins(values: np.ndarray, ends: tuple[float, float]) -> None:
     lo, hi = ([end] * len(values) for end in ends)
@@ -115,6 +118,22 @@ def test_entropy_equals_a_plain_count_of_bins(values: np.ndarray, ends: tuple[fl
         wanted = reference.entropy(row.tolist(), *ends)
         assert found == pytest.approx(wanted, abs=1e-13, nan_ok=True)
         assert np.isnan(found) or 0 <= found <= 1
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi"), [(0.0, 1.0), (-0.5, -0.0), (-1.0, 1.0), (0.1, 0.7), (-1e38, 1e-38), (-1e308, -1.0), (1.0, 1.01)]
+)
+def test_every_value_has_the_bin_of_a_plain_division(lo: float, hi: float) -> None:
+    edges = sketch._edges_of(lo, hi)[1:]
+    if reference.rounded(lo) >= reference.rounded(hi):
+        assert not len(edges)
+        return
+    got = np.searchsorted(edges, sketch._ALL, side="right") - 1
+    ends = reference.rounded(lo), reference.rounded(hi)
+    places = {"below": -1, "above": 32}
+    for code in range(0, len(sketch._ALL), 7):
+        found = reference._bin(float(sketch._values(sketch._ALL[code : code + 1])[0]), *ends)
+        assert got[code] == places.get(found, found)
 
 
 def test_entropy_of_known_distributions() -> None:
