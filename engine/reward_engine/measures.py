@@ -311,8 +311,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "total_correlation",
         "ratio",
-        "total_product / sqrt(within * total_within)",
-        "correlation with the total within groups",
+        "total_product / sqrt(within * total_within) / (not_scored == 0)",
+        "correlation with the total within groups; unknown where the function scored a sample only",
         low=-1,
         high=1,
     ),

@@ -251,7 +251,7 @@ def _with_others(t: Told, totals: dict[tuple[int, int], float]) -> dict[str, flo
     return {
         "mean_contribution": NAN if t.audit else weighted / absolute,
         "variance_contribution": NAN if t.audit else share / of_total,
-        "total_correlation": product / np.sqrt(np.float64(within) * of_total),
+        "total_correlation": NAN if t.not_scored else product / np.sqrt(np.float64(within) * of_total),
         "length_correlation": by_length / np.sqrt(np.float64(with_length) * lengths),
         "length_slope": np.float64(by_length) / lengths,
     }

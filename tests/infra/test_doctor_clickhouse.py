@@ -164,7 +164,11 @@ def test_a_schema_that_is_not_there_not_complete_or_newer(database: Database) ->
     missing = one(database.context, "schema")
     assert "has no tables yet" in missing.what and "reward-monitor migrate" in missing.remedy
     views = one(database.context, "views")
-    assert {"dead_letters", "gaps", "steps"} <= set(re.findall(r"\w+", views.what)) and "migrate" in views.remedy and "GRANT SELECT, SHOW" in views.remedy
+    assert (
+        {"dead_letters", "gaps", "steps"} <= set(re.findall(r"\w+", views.what))
+        and "migrate" in views.remedy
+        and "GRANT SELECT, SHOW" in views.remedy
+    )
     database.migrate()
     well(database.context, "schema", "views")
     tables = database.settings["clickhouse_tables"]
