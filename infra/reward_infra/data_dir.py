@@ -38,16 +38,21 @@ def hold(data_dir: Path) -> Hold:
     before = file.read().strip()
     if not _locked(file, fcntl.LOCK_EX):
         file.close()
-        raise Held(
-            f"A stack runs in this data directory already, held by process {before or '?'}.",
-            pid=int(before) if before.isdigit() else None,
-            where=str(data_dir),
-            remedy="use that one, stop it (`reward-monitor down`), or name another directory (--data-dir)",
-        )
+        raise held_by(int(before) if before.isdigit() else None, data_dir)
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
     return Hold(file, in_order=not before)
+
+
+def held_by(pid: int | None, data_dir: Path) -> Held:
+    """The error of a start in a directory that another process has."""
+    return Held(
+        f"A stack runs in this data directory already, held by process {pid or '?'}.",
+        pid=pid,
+        where=str(data_dir),
+        remedy="use that one, stop it (`reward-monitor down`), or name another directory (--data-dir)",
+    )
 
 
 def holder(data_dir: Path) -> int | None:

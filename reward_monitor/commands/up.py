@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reward_infra import data_dir as directory
 from reward_infra import state_file
-from reward_infra.errors import Held, InfraError
+from reward_infra.errors import InfraError
 from reward_infra.fetch import fetch
 from reward_infra.pipeline import JOBS, Pipeline
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
@@ -76,12 +76,7 @@ def _detach(given: argparse.Namespace, screen: Console) -> int:
     local = settings(given).value.local
     data_dir = local.dir.absolute()
     if pid := directory.holder(data_dir):
-        raise Held(
-            f"A stack runs in this data directory already, held by process {pid}.",
-            pid=pid,
-            where=str(data_dir),
-            remedy="use that one, stop it (`reward-monitor down`), or name another directory (--data-dir)",
-        )
+        raise directory.held_by(pid, data_dir)
     progress = choose()
     try:
         fetch(given.cache or local.cache, progress, local.maven_repo)
