@@ -26,7 +26,7 @@ secrets:                         ## passwords for docker compose, once; needs Py
 
 test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse, and what of the code they reached
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -29,6 +29,9 @@ class Series:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:  # names the test, which must be the same in every worker
+        return f"Series({self.values}, {self.dtype})"
+
 
 class Nullable:
     """pandas' extension dtypes"""
@@ -36,9 +39,15 @@ class Nullable:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
+    def __repr__(self) -> str:
+        return self.kind
+
 
 class NAType:
     """pandas.NA"""
+
+    def __repr__(self) -> str:
+        return "NA"
 
 
 @pytest.mark.parametrize(
