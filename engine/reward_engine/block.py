@@ -209,6 +209,12 @@ class Block:
         """float64[K, P]: the sum of squared deviations within each group."""
         return self._groups.sums(self.centred * self.centred)
 
+    @property
+    def total_within(self) -> np.ndarray:
+        """float64[K]: over the completions that each series scored, the sum of squared deviations of the total in its group."""
+        squares = self.centred[0] * self.centred[0]
+        return np.repeat(squares.sum(), len(self.values)) if self.whole else np.where(self.finite, squares, 0.0).sum(axis=1)
+
     @cached_property
     def group_variances(self) -> np.ndarray:
         """float64[K, P]: the sample variance of each group; 0 of fewer than two values."""

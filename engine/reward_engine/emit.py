@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from reward_schemas.events import Identity
-from reward_schemas.results_pb2 import DeadLetter, Gap, LateEvent, PaneRow, Quarantine, Result, RunRow
+from reward_schemas.results_pb2 import (
+    DeadLetter,
+    Detection,
+    Gap,
+    LateEvent,
+    PaneRow,
+    Quarantine,
+    Result,
+    RunRow,
+)
+from reward_schemas.results_pb2 import Verdict as VerdictRow
 
 from reward_engine import bounds
+from reward_engine.detectors.judge import Judged
+from reward_engine.detectors.view import View
 from reward_engine.measuring import COLUMNS, sketched
 from reward_engine.panes import rolled, summed
 from reward_engine.sketch import Sketch
 from reward_engine.state import STEP, Lane, Pane, Partition, Quarantined, Run, senders_active
+from reward_engine.verdict import Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,6 +48,29 @@ def _distribution(pane: Pane, series: int) -> dict[str, Any]:
     }
 
 
+def _detection(view: View, judged: Judged) -> Detection:
+    found = judged.finding
+    before = view.steps(found.reference) if found.reference else (0, 0)
+    recent = view.steps(view.recent) if len(view.recent) else (0, 0)
+    return Detection(
+        detector=judged.detector.name,
+        level=found.level,
+        needs=judged.needs,
+        series=found.series,
+        statistic=found.statistic,
+        threshold=found.threshold,
+        p=found.p,
+        standard_error=found.standard_error,
+        reference_from=before[0],
+        reference_to=before[1],
+        recent_from=recent[0],
+        recent_to=recent[1],
+        groups=view.groups() if len(view.recent) else 0,
+        sentence=found.sentence,
+        since_step=judged.since,
+    )
+
+
 class _Body(TypedDict, total=False):
     """What a result says: one of these."""
 
@@ -44,6 +80,7 @@ class _Body(TypedDict, total=False):
     dead_letter: DeadLetter
     gap: Gap
     quarantine: Quarantine
+    verdict: VerdictRow
 
 
 class Emitter:
@@ -136,6 +173,21 @@ class Emitter:
                 counts=counts,
                 flags=sorted(run.flags),
                 reason=run.reason,
+            ),
+        )
+
+    def verdict(self, run: Run, view: View, verdict: Verdict) -> None:
+        """What a run is judged to be after a block of steps, and every detector's part in it."""
+        self._emit(
+            run.run_id,
+            verdict=VerdictRow(
+                attempt=run.attempt,
+                step=verdict.step,
+                state=verdict.state,
+                sentence=verdict.sentence,
+                since_step=verdict.since,
+                judged=verdict.judged,
+                detections=[_detection(view, judged) for judged in verdict.every],
             ),
         )
 

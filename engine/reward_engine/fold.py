@@ -19,6 +19,7 @@ from reward_engine.emit import Emitter
 from reward_engine.observe import admit, finish_if_ended, leave_front, observe
 from reward_engine.refusal import Refusal
 from reward_engine.state import Partition, Quarantined, Run
+from reward_engine.watching import watch
 
 __all__ = ["Record", "fold", "skip"]
 
@@ -158,6 +159,7 @@ def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
     silence_ms = absence_ms - run.heard_ms
     if run.state == "live" and silence_ms >= bounds.RUN_LOST_MS:
         lanes.close_all(run, out)
+        watch(run, out, ended=True)
         run.state, run.reason = "lost", "no sender spoke"
         out.run(run)
     elif run.state != "live":
@@ -166,6 +168,7 @@ def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
             _forget(partition, run, out)
             return
     lanes.emit_dirty(run, out)
+    watch(run, out)
     if run.dirty:
         out.run(run)
 

@@ -18,8 +18,9 @@ from reward_schemas.events import Event
 
 from reward_engine import bounds, panes
 from reward_engine.emit import Emitter
+from reward_engine.kinds import COMPLETION, TRAINER
 from reward_engine.panes import Said
-from reward_engine.state import COMPLETION, STEP, TIME, TRAINER, Lane, Pane, Run
+from reward_engine.state import STEP, TIME, Lane, Pane, Run
 
 
 @dataclass(frozen=True)

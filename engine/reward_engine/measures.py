@@ -311,8 +311,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "total_correlation",
         "ratio",
-        "total_product / sqrt(within * total_within) / (not_scored == 0)",
-        "correlation with the total within groups; unknown where the function scored a sample only",
+        "total_product / sqrt(within * scored_total_within)",
+        "correlation with the total within groups, over the completions that the function scored: below 0, what is rewarded more is worse by this function",
         low=-1,
         high=1,
     ),

@@ -21,12 +21,14 @@ from reward_engine import bounds, lanes, panes
 from reward_engine.block import Block
 from reward_engine.emit import Emitter
 from reward_engine.groups import Groups
+from reward_engine.kinds import COMPLETION, REWARD, TRAINER
 from reward_engine.lanes import Moment
 from reward_engine.panes import Said
 from reward_engine.refusal import Refusal, room
 from reward_engine.rollouts import said_of, said_of_completions
 from reward_engine.senders import Report, Seen, Sender
-from reward_engine.state import COMPLETION, REWARD, STEP, TIME, TRAINER, Run, Waiting, senders_active
+from reward_engine.state import STEP, TIME, Run, Waiting, senders_active
+from reward_engine.watching import watch
 
 
 def observe(run: Run, event: Event, append_ms: int, absence_ms: int, out: Emitter) -> None:
@@ -47,6 +49,7 @@ def observe(run: Run, event: Event, append_ms: int, absence_ms: int, out: Emitte
     _hear(run, moment, out)
     _BODIES[type(event.body)](run, event.body, moment, out)
     lanes.advance_watermark(run, out)
+    watch(run, out)
 
 
 def admit(run: Run, identity: Identity, absence_ms: int) -> bool:
@@ -76,6 +79,7 @@ def _resume(run: Run, attempt: int, out: Emitter) -> None:
     run.attempt = attempt
     run.state, run.top_step, run.expected, run.watermark_ms, run.reason = "live", -1, 0, 0, ""
     run.front.clear()
+    run.watch.restarted = True
     for lane in run.lanes:
         lane.held.clear()
         lane.forget()
@@ -203,6 +207,7 @@ def finish_if_ended(run: Run, out: Emitter) -> None:
     silent = sum(sender.silent and not sender.finished for sender in run.senders.values())
     if run.state == "live" and finished and not senders_active(run) and finished + silent >= run.senders_expected():
         lanes.close_all(run, out)
+        watch(run, out, ended=True)
         run.state = "finished"
         out.run(run)
 

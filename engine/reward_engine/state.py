@@ -18,6 +18,8 @@ from msgspec import Struct, field
 from reward_schemas.events import FunctionTable
 
 from reward_engine import bounds, sketch, sums
+from reward_engine.detectors.blocks import Watch
+from reward_engine.kinds import KINDS
 from reward_engine.senders import Sender
 from reward_engine.sketch import Sketch
 
@@ -48,8 +50,6 @@ class Axis:
 STEP = Axis("step", "step", 1, (Window("100 steps", 100),))
 TIME = Axis("time", f"{bounds.TIME_PANE_MS // 1000}s", bounds.TIME_PANE_MS, (Window("5m", 300_000),))
 AXES = {axis.name: axis for axis in (STEP, TIME)}
-
-REWARD, COMPLETION, TRAINER = KINDS = ("reward", "completion", "trainer")
 
 
 class Waiting(Struct, array_like=True):
@@ -224,6 +224,7 @@ class Run(Struct, array_like=True):
     counts: dict[str, int] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     dirty: bool = True  # changed since its last row
+    watch: Watch = field(default_factory=Watch)
 
     def lane(self, axis: Axis, kind: str) -> Lane:
         return next(lane for lane in self.lanes if lane.kind == kind and lane.axis_name == axis.name)

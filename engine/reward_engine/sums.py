@@ -115,6 +115,8 @@ SUMS = (
              "the sum `total_product`, each value with its weight at the time"),
     _grouped("total_within", _of_total(lambda b: np.repeat(b.group_within[0].sum(), len(b.values))),
              "sum of (total - its group's mean)^2"),
+    _grouped("scored_total_within", _of_total(lambda b: b.total_within),
+             "the sum `total_within` over the completions that the function scored"),
     _grouped("length_product", _with_lengths(lambda b: (b.centred * b.log_lengths).sum(axis=1)),
              "sum of (value - its group's mean) x (log length - its group's mean)"),
     _grouped("length_squares", _with_lengths(lambda b: (b.log_lengths * b.log_lengths).sum(axis=1)),

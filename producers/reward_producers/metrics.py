@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 from reward_engine import sums
+from reward_engine.kinds import COMPLETION, REWARD, TRAINER
 from reward_engine.measures import BY_NAME
 from reward_engine.measuring import measured
-from reward_engine.state import COMPLETION, REWARD, TRAINER
 from reward_schemas.events import TOTAL
 from reward_schemas.results_pb2 import PaneRow
 

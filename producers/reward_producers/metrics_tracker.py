@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from reward_engine.emit import Emitter
 from reward_engine.fold import Record, fold
-from reward_engine.state import KINDS, REWARD, STEP, Lane, Pane, Partition
-from reward_schemas.events import Event, Identity, Rollout, TrainerStep
+from reward_engine.kinds import KINDS, REWARD
+from reward_engine.state import STEP, Lane, Pane, Partition
+from reward_schemas.events import STEP_MAX, Event, Identity, Rollout, RunEvent, RunState, TrainerStep
 from reward_schemas.parse import Refused
 from reward_schemas.results_pb2 import PaneRow, Result
 
@@ -15,6 +17,7 @@ from reward_producers.columns import Functions, Ranges, declared, each_alone, fu
 from reward_producers.errors import RewardInputError
 from reward_producers.metrics import StepMetrics, WindowMetrics
 from reward_producers.vectors import Vector
+from reward_producers.verdicts import Verdict
 
 WINDOW_MAX = 10_000  # each step in it keeps its sums and its sketch: about 22 kB for 8 functions of 512 completions
 _RUN = "tracked"
@@ -26,6 +29,7 @@ class RewardMetricsTracker:
     reward_function_names: names, or a mapping of names to weights in the total, or `RewardFunction`s. By name, further:
     weights; audit, the functions that are measured and never trained, and have no part in the total; ranges, (lo, hi) of
     a function's rewards, for what needs to know what a solved completion gets: saturation, pass@k, learnability.
+    planned_steps: how long the training is to be: one of fewer than 400 steps is judged more often.
 
     >>> tracker = RewardMetricsTracker(["accuracy", "format"], weights={"format": 0.2}, ranges={"accuracy": (0, 1)})
     >>> metrics = tracker.track_step(
@@ -54,15 +58,32 @@ class RewardMetricsTracker:
         weights: Mapping[str, float] | None = None,
         audit: Iterable[str] = (),
         ranges: Ranges | None = None,
+        planned_steps: int | None = None,
     ) -> None:
         try:
             self._functions = declared(functions_of(reward_function_names), weights, audit, ranges)
             self.window_size = whole_number("window_size", window_size, WINDOW_MAX, least=1)
+            planned = None if planned_steps is None else whole_number("planned_steps", planned_steps, STEP_MAX, least=1)
         except Refused as refused:
             raise RewardInputError(refused.field, refused.reason) from None
         self._window = f"{self.window_size} steps"
         self._partition = Partition(0)
         self._panes: dict[str, dict[int, Pane]] = {kind: {} for kind in KINDS}
+        self._verdict: Verdict | None = None
+        if planned:
+            self._fold(RunEvent(RunState.STARTED, config_json=json.dumps({"planned_steps": planned})))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Is it learning, or is it cheating? Judged anew after every ten steps, or fewer of a short training; None before.
+
+        >>> tracker = RewardMetricsTracker(["accuracy"], planned_steps=100)
+        >>> for step in range(4):
+        ...     metrics = tracker.track_step(step, {"accuracy": [0, 1, 1, 0]})
+        >>> print(tracker.verdict)
+        Too early: 2 of 8 steps.
+        """
+        return self._verdict
 
     @property
     def counts(self) -> dict[str, int]:
@@ -121,7 +142,7 @@ class RewardMetricsTracker:
             if len(lane.held) == STEP.held and step < (oldest := min(lane.held)):
                 raise RewardInputError("step", f"{step} is too old: of the last {STEP.held} steps the oldest is {oldest}")
 
-    def _fold(self, body: Rollout | TrainerStep) -> list[Result]:
+    def _fold(self, body: Rollout | TrainerStep | RunEvent) -> list[Result]:
         offset = self._partition.through + 1
         # One sender, whose messages have no time: they stand on the axis of steps alone.
         event = Event(Identity(_RUN, attempt=1, rank=0, session=0, seq=offset), event_time_ms=0, senders=1, body=body)
@@ -131,6 +152,8 @@ class RewardMetricsTracker:
                 raise RewardInputError(result.dead_letter.field, result.dead_letter.reason)
             if result.HasField("quarantine"):
                 raise RuntimeError(f"an error of reward-monitor's own: {result.quarantine.traceback}")
+            if result.HasField("verdict"):
+                self._verdict = Verdict.of(result.verdict)
         return results
 
     def _measures(self, step: int, results: list[Result]) -> StepMetrics:

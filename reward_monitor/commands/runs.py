@@ -1,4 +1,4 @@
-"""The runs, newest first, with their latest step."""
+"""The runs, newest first, with their latest step and what they are judged to be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from reward_monitor.terminal import ago, console, table
 
 _RUNS = """
 SELECT
-    r.run_id AS run_id, r.project AS project, r.state AS state, r.last_step AS last_step, s.mean AS total_mean, s.std AS total_std,
+    r.run_id AS run_id, r.project AS project, r.state AS state, r.verdict AS verdict, r.verdict_sentence AS verdict_sentence,
+    r.last_step AS last_step, s.mean AS total_mean, s.std AS total_std,
     r.senders_active AS senders_active, r.senders_expected AS senders_expected, r.started_at AS started_at,
     r.last_event_at AS last_event_at, r.missing AS missing, r.invalid + r.refused AS unusable, r.sender_dropped AS dropped
 FROM runs AS r
@@ -28,7 +29,7 @@ WHERE ({project:String} = '' OR r.project = {project:String})
 ORDER BY r.last_event_at DESC NULLS LAST, r.run_id
 LIMIT {limit:UInt32}
 """
-_COLOURS = {"live": "green", "lost": "red"}
+_COLOURS = {"live": "green", "lost": "red", "learning": "green", "suspicious": "yellow", "hacking": "red", "broken": "red"}
 
 
 def add(parser: Parser) -> None:
@@ -55,7 +56,7 @@ def run(given: argparse.Namespace) -> int:
         return 0
     screen.print(
         table(
-            ("run", "project", "state", "step", "total reward", "ranks", "last event", "not well"),
+            ("run", "project", "state", "verdict", "step", "total reward", "ranks", "last event", "not well"),
             map(_row, rows),
             right=("step", "total reward", "ranks", "last event"),
         )
@@ -71,6 +72,7 @@ def _row(run: dict[str, Any]) -> tuple[object, ...]:
         run["run_id"],
         run["project"],
         Text(run["state"], style=_COLOURS.get(run["state"], "")),
+        Text(run["verdict"], style=_COLOURS.get(run["verdict"], "")),
         run["last_step"],
         None if mean is None else f"{mean:.3g}" + ("" if std is None else f" ± {std:.2g}"),
         f"{run['senders_active']}/{run['senders_expected']}",

@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Result(_message.Message):
-    __slots__ = ("epoch", "generation", "partition", "offset", "index", "run_id", "append_time_ms", "pane", "run", "late_event", "dead_letter", "gap", "quarantine")
+    __slots__ = ("epoch", "generation", "partition", "offset", "index", "run_id", "append_time_ms", "pane", "run", "late_event", "dead_letter", "gap", "quarantine", "verdict")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class Result(_message.Message):
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     GAP_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     generation: int
     partition: int
@@ -33,7 +34,8 @@ class Result(_message.Message):
     dead_letter: DeadLetter
     gap: Gap
     quarantine: Quarantine
-    def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ...) -> None: ...
+    verdict: Verdict
+    def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
 
 class PaneRow(_message.Message):
     __slots__ = ("window", "kind", "attempt", "slot", "closed", "reported", "expected", "panes", "flags", "event_time_ms", "series", "weights", "roles", "sums", "values", "lo", "hi", "products", "sketch_sizes", "sketch_values", "sketch_counts")
@@ -188,3 +190,79 @@ class Quarantine(_message.Message):
     error: str
     traceback: str
     def __init__(self, released: bool = ..., error: _Optional[str] = ..., traceback: _Optional[str] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("attempt", "step", "state", "sentence", "since_step", "judged", "detections", "quality")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_STEP_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    DETECTIONS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    step: int
+    state: str
+    sentence: str
+    since_step: int
+    judged: int
+    detections: _containers.RepeatedCompositeFieldContainer[Detection]
+    quality: _containers.RepeatedCompositeFieldContainer[Quality]
+    def __init__(self, attempt: _Optional[int] = ..., step: _Optional[int] = ..., state: _Optional[str] = ..., sentence: _Optional[str] = ..., since_step: _Optional[int] = ..., judged: _Optional[int] = ..., detections: _Optional[_Iterable[_Union[Detection, _Mapping]]] = ..., quality: _Optional[_Iterable[_Union[Quality, _Mapping]]] = ...) -> None: ...
+
+class Detection(_message.Message):
+    __slots__ = ("detector", "level", "needs", "series", "statistic", "threshold", "p", "standard_error", "reference_from", "reference_to", "recent_from", "recent_to", "groups", "examples", "sentence", "since_step")
+    DETECTOR_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    P_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FROM_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_TO_FIELD_NUMBER: _ClassVar[int]
+    RECENT_FROM_FIELD_NUMBER: _ClassVar[int]
+    RECENT_TO_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_STEP_FIELD_NUMBER: _ClassVar[int]
+    detector: str
+    level: str
+    needs: str
+    series: str
+    statistic: float
+    threshold: float
+    p: float
+    standard_error: float
+    reference_from: int
+    reference_to: int
+    recent_from: int
+    recent_to: int
+    groups: int
+    examples: _containers.RepeatedScalarFieldContainer[int]
+    sentence: str
+    since_step: int
+    def __init__(self, detector: _Optional[str] = ..., level: _Optional[str] = ..., needs: _Optional[str] = ..., series: _Optional[str] = ..., statistic: _Optional[float] = ..., threshold: _Optional[float] = ..., p: _Optional[float] = ..., standard_error: _Optional[float] = ..., reference_from: _Optional[int] = ..., reference_to: _Optional[int] = ..., recent_from: _Optional[int] = ..., recent_to: _Optional[int] = ..., groups: _Optional[int] = ..., examples: _Optional[_Iterable[int]] = ..., sentence: _Optional[str] = ..., since_step: _Optional[int] = ...) -> None: ...
+
+class Quality(_message.Message):
+    __slots__ = ("series", "score", "low", "high", "coverage", "components", "values", "hacking")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    HACKING_FIELD_NUMBER: _ClassVar[int]
+    series: str
+    score: float
+    low: float
+    high: float
+    coverage: float
+    components: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    hacking: float
+    def __init__(self, series: _Optional[str] = ..., score: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., coverage: _Optional[float] = ..., components: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., hacking: _Optional[float] = ...) -> None: ...

@@ -72,7 +72,7 @@ class Batch:
                 self.unreadable.append((record, str(error)))
             else:
                 by_kind[result.WhichOneof("kind")].append(result)
-        tables = [(table, build(by_kind[kind])) for kind, (table, build) in result_rows.TABLES.items() if kind in by_kind]
+        tables = [(table, build(by_kind[kind])) for kind, table, build in result_rows.TABLES if kind in by_kind]
         if self.unreadable:
             records, reasons = [r for r, _ in self.unreadable], [reason for _, reason in self.unreadable]
             tables.append(("dead_letter_rows", result_rows.unreadable(records, reasons, self.epoch)))

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from reward_engine import panes, sums
+from reward_engine.kinds import REWARD
 from reward_engine.measuring import COLUMNS, sketched
 from reward_engine.rollouts import said_of, said_of_completions
-from reward_engine.state import REWARD, Pane, Series
+from reward_engine.state import Pane, Series
 from reward_schemas.encode import function_table
 from reward_schemas.events import RewardFunction, Role, Rollout
 

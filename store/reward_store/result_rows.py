@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
-from reward_engine.emit import version
 from reward_engine.measuring import COLUMNS as NAMES
 from reward_schemas.results_pb2 import PaneRow, Result
 
 from reward_store import columns
 from reward_store.event_rows import Arrived
+from reward_store.origin import origin
+from reward_store.verdict_rows import detection_rows, quality_rows, verdict_rows
 
 _PAYLOAD_BYTES_MAX = 65_536
 
@@ -30,7 +31,7 @@ def read_result(value: bytes | None) -> Result:
     except DecodeError as error:
         raise Malformed(f"not a protobuf message of this schema ({error})") from None
     kind = result.WhichOneof("kind")
-    if kind not in TABLES:
+    if kind not in _KINDS:
         raise Malformed("of a kind that this version doesn't know: update the lander")
     if not (result.epoch < 2**8 and result.generation < 2**12 and 0 <= result.offset < 2**44):
         raise Malformed(f"epoch {result.epoch}, generation {result.generation}, offset {result.offset} don't fit a version")
@@ -93,7 +94,7 @@ def pane_rows(results: Sequence[Result]) -> pa.Table:
         **{n: pa.array([getattr(pane, n) for pane in panes], t) for n, t in _PANE.items()},
         "flags": columns.lists([pane.flags for pane in panes], pa.string()),
         "event_time": columns.instants([pane.event_time_ms for pane in panes]),
-        **_origin(results),
+        **origin(results),
         "month": columns.months(run_ids),
     }
     table = {name: column.take(take) for name, column in each.items()}
@@ -154,7 +155,7 @@ def run_rows(results: Sequence[Result]) -> pa.Table:
             "counts": pa.array([list(run.counts.items()) for run in runs], pa.map_(pa.string(), pa.uint64())),
             "silent_ranks": columns.lists([run.silent_ranks for run in runs], pa.uint32()),
             "flags": columns.lists([run.flags for run in runs], pa.string()),
-            **_origin(results),
+            **origin(results),
         }
     )
 
@@ -185,21 +186,12 @@ def _plain(results: Sequence[Result], bodies: Sequence[Any], fields: dict[str, p
         {
             "run_id": pa.array([result.run_id for result in results], pa.string()),
             **{n: pa.array([getattr(body, n) for body in bodies], t) for n, t in fields.items()},
-            **_origin(results),
+            **origin(results),
         }
     )
 
 
-def _origin(results: Sequence[Result]) -> dict[str, pa.Array]:
-    return {
-        "append_time": columns.instants([result.append_time_ms for result in results]),
-        **{n: pa.array([getattr(result, n) for result in results], t) for n, t in _PLACE.items()},
-        "version": pa.array([version(result) for result in results], pa.uint64()),
-    }
-
-
 _TEXT, _U32, _U64, _I64, _FLAG = pa.string(), pa.uint32(), pa.uint64(), pa.int64(), pa.bool_()
-_PLACE = {"epoch": _U32, "generation": _U32, "partition": _U32, "offset": _I64, "index": _U32}
 _PANE = {
     "kind": _TEXT, "window": _TEXT, "slot": _I64, "attempt": _U32,
     "closed": _FLAG, "reported": _U32, "expected": _U32, "panes": _U32,
@@ -219,12 +211,16 @@ _DEAD = {
 _GAP = {"from_offset": _I64, "to_offset": _I64, "reason": _TEXT}
 _QUARANTINE = {"released": _FLAG, "error": _TEXT, "traceback": _TEXT}
 
-# The kind of a result -> its table and what makes the rows, in the order of landing: a run's state comes after its rows.
-TABLES = {
-    "pane": ("pane_rows", pane_rows),
-    "late_event": ("late_event_rows", late_event_rows),
-    "dead_letter": ("dead_letter_rows", dead_letter_rows),
-    "gap": ("gap_rows", gap_rows),
-    "quarantine": ("quarantine_rows", quarantine_rows),
-    "run": ("run_rows", run_rows),
-}
+# The kind of a result, a table and what makes its rows, in the order of landing: a run's state comes after its rows.
+TABLES = (
+    ("pane", "pane_rows", pane_rows),
+    ("late_event", "late_event_rows", late_event_rows),
+    ("dead_letter", "dead_letter_rows", dead_letter_rows),
+    ("gap", "gap_rows", gap_rows),
+    ("quarantine", "quarantine_rows", quarantine_rows),
+    ("verdict", "detection_rows", detection_rows),
+    ("verdict", "quality_rows", quality_rows),
+    ("verdict", "verdict_rows", verdict_rows),
+    ("run", "run_rows", run_rows),
+)
+_KINDS = {kind for kind, _, _ in TABLES}

@@ -248,10 +248,11 @@ def _with_others(t: Told, totals: dict[tuple[int, int], float]) -> dict[str, flo
             logs -= np.mean(logs)
             by_length, lengths, with_length = by_length + np.sum(x * logs), lengths + np.sum(logs**2), with_length + np.sum(x * x)
     of_total = np.sum(np.array([*totals.values()]) ** 2)
+    of_scored = np.sum(np.array([totals.get(one.completion, 0.0) for g in t.groups() for one in g]) ** 2)
     return {
         "mean_contribution": NAN if t.audit else weighted / absolute,
         "variance_contribution": NAN if t.audit else share / of_total,
-        "total_correlation": NAN if t.not_scored else product / np.sqrt(np.float64(within) * of_total),
+        "total_correlation": product / np.sqrt(np.float64(within) * of_scored),
         "length_correlation": by_length / np.sqrt(np.float64(with_length) * lengths),
         "length_slope": np.float64(by_length) / lengths,
     }

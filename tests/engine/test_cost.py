@@ -71,9 +71,9 @@ def test_a_message_costs_no_more_in_a_longer_run() -> None:
     import cProfile
 
     state, rng, calls = Partition(0), np.random.default_rng(0), []
-    for step in range(320):
+    for step in range(520):
         record = Record(step, T0 + 5_000 * step, event(step, rng.random(SHAPE)))
-        if step in (130, 131, 300, 301):  # with and without a slot of time that closes
+        if step in (260, 261, 510, 511):  # with and without a slot of time that closes; all blocks that are kept are there
             profile = cProfile.Profile()
             profile.runcall(fold, state, record)
             calls.append(sum(entry.callcount for entry in profile.getstats()))

@@ -57,7 +57,7 @@ def test_a_fixture_says_what_it_always_said(file: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("file", [file for file in FIXTURES if _schema(file) < STATE_SCHEMA], ids=lambda file: file.stem)
 def test_a_fixture_of_an_older_schema_is_refused_so_that_the_log_is_replayed(file: Path) -> None:
-    with pytest.raises(Incompatible, match=f"^state schema {_schema(file)}, generation 1; this version reads"):
+    with pytest.raises(Incompatible, match=f"^state schema {_schema(file)}, generation .*; this version reads"):
         decode(file.read_bytes())
 
 

@@ -1,0 +1,101 @@
+"""What a run keeps for its detectors: the sums of its steps in blocks.
+
+    steps   0 ........ 9 | 10 ....... 19 | 20 ....... 29 | 30 ..
+    blocks       0       |       1       |       2       |  open
+
+A block is ten steps, fewer in a run that is planned to be short. The first `FIRST` and the last `LAST` blocks are kept, so
+that the state is bounded, and any window of whole blocks is a merge of them.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from msgspec import Struct, field
+
+from reward_engine import sums
+
+STEPS = 10  # of a block. Rewards of neighbouring steps are alike; means of ten are so little enough to be compared
+STEPS_MIN = 2
+FIRST, LAST = 5, 20
+BLOCKS_PLANNED = 40  # a run that is planned shorter than so many blocks gets shorter ones
+SERIES_MAX = 64  # of a kind: so many are judged, the total and the first functions among them
+_PLANNED = ("planned_steps", "max_steps", "num_steps", "total_steps", "steps")
+
+
+class Block(Struct, array_like=True):
+    """Sums over some closed steps, first to last, by the kind of series: float64[series, sums]. weights: of the rewards, as
+    last declared; lo, hi: their ranges."""
+
+    first: int
+    last: int
+    tables: dict[str, np.ndarray]
+    weights: list[float]
+
+
+class Standing(Struct, array_like=True):
+    """How a detector or the verdict stands, since which step, with what reason, and what it would become if that lasts."""
+
+    state: str
+    since: int
+    sentence: str = ""
+    next_state: str = ""
+    next_since: int = 0
+    times: int = 0  # that it was judged so, one after the other
+
+
+class Watch(Struct, array_like=True):
+    """What the detectors of a run remember."""
+
+    first: list[Block] = field(default_factory=list)
+    last: list[Block] = field(default_factory=list)  # those after the first
+    number: int = 0  # of all blocks there have been
+    through: int = -1  # the last step that is in a block
+    restarted: bool = False  # the next step may be earlier than those that were seen
+    standing: dict[str, Standing] = field(default_factory=dict)  # by detector; "" is the verdict
+
+    def add(self, block: Block) -> None:
+        """Keeps a block, and drops the oldest that is neither of the first nor of the last."""
+        self.number += 1
+        self.through = block.last
+        if len(self.first) < FIRST:
+            self.first.append(block)
+        else:
+            self.last = [*self.last[1 - LAST :], block]
+
+    def rewind(self, step: int) -> None:
+        """Forgets blocks that reach to this step or past it: the run goes on from a checkpoint before them."""
+        for blocks in (self.first, self.last):
+            blocks[:] = [block for block in blocks if block.last < step]
+        self.through, self.restarted = step - 1, False
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [*self.first, *self.last]
+
+
+def planned_steps(config_json: str) -> int:
+    """How many steps the run's configuration plans; 0 where it doesn't say."""
+    try:
+        config = json.loads(config_json or "{}")
+    except ValueError:
+        return 0
+    if not isinstance(config, dict):
+        return 0
+    said = (config.get(name) for name in _PLANNED)
+    return next((int(steps) for steps in said if isinstance(steps, int | float) and 0 < steps < 2**53), 0)
+
+
+def steps_of_a_block(planned: int) -> int:
+    """How many steps a block has in a run of so many; 0: not known.
+
+    >>> steps_of_a_block(0), steps_of_a_block(100), steps_of_a_block(10_000)
+    (10, 2, 10)
+    """
+    return min(max(planned // BLOCKS_PLANNED, STEPS_MIN), STEPS) if planned else STEPS
+
+
+def merged(tables: list[np.ndarray]) -> np.ndarray:
+    """The sums of those series that are judged."""
+    return sums.merged([table[:SERIES_MAX] for table in tables])

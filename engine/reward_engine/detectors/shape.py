@@ -1,0 +1,33 @@
+"""The shape of a function's rewards: a second mode that appears, as where some completions have found another way to be paid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reward_engine.detectors.finding import INFO, QUIET, Finding
+from reward_engine.detectors.view import View, Window
+from reward_engine.statistics.needs import Needs
+
+BIMODAL = 5 / 9  # Sarle's coefficient of a uniform distribution: above it there may be two modes
+CLEAR = 0.1  # past it, by so much
+
+
+def new_mode(view: View) -> Finding | Needs:
+    """Two modes where there was one; binary functions have had two from the start, and don't count."""
+    if not len(view.trained):
+        return Needs("a trained function")
+    now = _bimodality(view, view.recent)
+    for reference in view.references:
+        rise = now - _bimodality(view, reference)
+        split = (now > BIMODAL + CLEAR) & (now - rise < BIMODAL)
+        for row in view.trained[split[view.trained]].tolist():
+            name = view.declared.names[row]
+            sentence = f"the rewards of `{name}` have split into two modes {reference.name}"
+            return Finding(INFO, sentence, name, float(now[row]), BIMODAL + CLEAR, reference=reference)
+    return Finding(QUIET)
+
+
+def _bimodality(view: View, window: Window) -> np.ndarray:
+    skewness, kurtosis = (view.reward.over(name, window) for name in ("skewness", "kurtosis"))
+    found: np.ndarray = (skewness**2 + 1) / (kurtosis + 3)
+    return found

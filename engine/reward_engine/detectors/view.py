@@ -1,0 +1,126 @@
+"""What the detectors look at: the run's blocks as arrays, a recent window of them, and earlier ones to compare it with.
+
+                blocks  0  1  2  3  4 | 5  6  7 .. 14 | 15 16 17 18 19 | 20 21 22 23 24
+from the start          [ reference  ]                                 |    [ recent  ]
+far before                              [ reference ]                       [ recent  ]
+just before                                           [   reference   ]     [ recent  ]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from reward_engine import formula, sums
+from reward_engine.detectors.blocks import Block, merged
+from reward_engine.kinds import COMPLETION, REWARD, TRAINER
+from reward_engine.measures import BY_NAME
+from reward_engine.measuring import AUDIT
+from reward_engine.statistics.change import Change, change
+
+WINDOW = 5  # blocks, at most: of the recent window and of each reference
+BLOCKS_MIN = 4  # two to look at, and two to compare with
+
+
+@dataclass(frozen=True)
+class Window:
+    """Blocks [start, stop) of those that are kept. name: as in "since the start"."""
+
+    start: int
+    stop: int
+    name: str = ""
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+class Kind:
+    """The series of one kind: names, their blocks, and measures of them."""
+
+    def __init__(self, names: Sequence[str], tables: Sequence[np.ndarray]) -> None:
+        width = max(map(len, tables), default=0)
+        self.names = list(names[:width])
+        self.stack = np.array([sums.grown(table, width) for table in tables]).reshape(len(tables), width, len(sums.NAMES))
+        self._columns = {name: self.stack[:, :, i] for i, name in enumerate(sums.NAMES)}
+        self._each: dict[str, np.ndarray] = {}
+        self._over: dict[tuple[int, int], np.ndarray] = {}
+
+    def each(self, measure: str) -> np.ndarray:
+        """float64[blocks, series]: a measure of each block; NaN where it is unknown."""
+        if measure not in self._each:
+            self._each[measure] = formula.value(BY_NAME[measure], self._columns)
+        return self._each[measure]
+
+    def sums(self, window: Window) -> np.ndarray:
+        """float64[series, sums] of a window."""
+        key = window.start, window.stop
+        if key not in self._over:
+            self._over[key] = merged(list(self.stack[window.start : window.stop]))
+        return self._over[key]
+
+    def over(self, measure: str, window: Window) -> np.ndarray:
+        """float64[series]: a measure of a whole window."""
+        columns = dict(zip(sums.NAMES, self.sums(window).T, strict=True))
+        return formula.value(BY_NAME[measure], columns)
+
+    def change(self, measure: str, reference: Window, recent: Window) -> Change:
+        """By how much a measure of each series differs between two windows. A mean's error knows of the groups."""
+        of = self.each(measure)
+        error = self.each("standard_error") if measure == "mean" else None
+        before, after = slice(reference.start, reference.stop), slice(recent.start, recent.stop)
+        return change(of[before], of[after], None if error is None else error[before], None if error is None else error[after])
+
+    def row(self, name: str) -> int | None:
+        """The place of a series of this name."""
+        return self.names.index(name) if name in self.names else None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is declared of the reward functions: names, roles, ranges, float64[series] (NaN: no such end)."""
+
+    names: Sequence[str]
+    roles: Sequence[str]
+    lo: np.ndarray
+    hi: np.ndarray
+
+
+class View:
+    """All that a detector may know of a run."""
+
+    def __init__(self, blocks: Sequence[Block], declared: Declared, completions: Sequence[str], scalars: Sequence[str]) -> None:
+        self.blocks, self.declared = blocks, declared
+        names = {REWARD: declared.names, COMPLETION: completions, TRAINER: scalars}
+        nothing = sums.empty(0)
+        self.reward, self.completion, self.trainer = (
+            Kind(names[kind], [block.tables.get(kind, nothing) for block in blocks]) for kind in names
+        )
+        roles = np.array([*declared.roles[: len(self.reward.names)]])
+        self.trained, self.audits = np.flatnonzero(roles == "trained"), np.flatnonzero(roles == AUDIT)
+
+    @cached_property
+    def recent(self) -> Window:
+        """The blocks that are judged."""
+        return Window(len(self.blocks) - self._width, len(self.blocks))
+
+    @property
+    def _width(self) -> int:
+        return min(WINDOW, len(self.blocks) // 2)
+
+    @cached_property
+    def references(self) -> tuple[Window, ...]:
+        """The windows that it is compared with, none of which reaches into it."""
+        width, number = self._width, len(self.blocks)
+        places = {0: "since the start", number - 4 * width: "in a while", number - 2 * width: "of late"}
+        return tuple(Window(at, at + width, name) for at, name in sorted(places.items()) if 0 <= at <= number - 2 * width)
+
+    def steps(self, window: Window) -> tuple[int, int]:
+        """The steps of a window, half-open."""
+        return self.blocks[window.start].first, self.blocks[window.stop - 1].last + 1
+
+    def groups(self) -> int:
+        """How many groups the recent window has."""
+        return int(self.reward.sums(self.recent)[0, sums.INDEX["groups"]])
