@@ -16,6 +16,7 @@ from reward_schemas.results_pb2 import (
     Result,
     RunRow,
 )
+from reward_schemas.results_pb2 import Quality as QualityRow
 from reward_schemas.results_pb2 import Verdict as VerdictRow
 
 from reward_engine import bounds
@@ -23,6 +24,7 @@ from reward_engine.detectors.judge import Judged
 from reward_engine.detectors.view import View
 from reward_engine.measuring import COLUMNS, sketched
 from reward_engine.panes import rolled, summed
+from reward_engine.quality import Quality
 from reward_engine.sketch import Sketch
 from reward_engine.state import STEP, Lane, Pane, Partition, Quarantined, Run, senders_active
 from reward_engine.verdict import Verdict
@@ -68,6 +70,19 @@ def _detection(view: View, judged: Judged) -> Detection:
         groups=view.groups() if len(view.recent) else 0,
         sentence=found.sentence,
         since_step=judged.since,
+    )
+
+
+def _quality(quality: Quality) -> QualityRow:
+    return QualityRow(
+        series=quality.series,
+        score=quality.score,
+        low=quality.low,
+        high=quality.high,
+        coverage=quality.coverage,
+        components=list(quality.components),
+        values=list(quality.components.values()),
+        hacking=quality.hacking,
     )
 
 
@@ -188,6 +203,7 @@ class Emitter:
                 since_step=verdict.since,
                 judged=verdict.judged,
                 detections=[_detection(view, judged) for judged in verdict.every],
+                quality=[_quality(quality) for quality in verdict.quality],
             ),
         )
 

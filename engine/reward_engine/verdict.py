@@ -9,7 +9,9 @@ import numpy as np
 from reward_engine.detectors.blocks import Standing, Watch
 from reward_engine.detectors.finding import ARMING, CRITICAL, OFF, SIGNAL, WARNING
 from reward_engine.detectors.judge import Judged, gain, settle
-from reward_engine.detectors.view import View, Window
+from reward_engine.detectors.view import WINDOW, View, Window
+from reward_engine.quality import HACKING as TAKEN
+from reward_engine.quality import Quality, qualities
 
 STATES = TOO_EARLY, FLAT, LEARNING, UNVERIFIED, FALLING, SUSPICIOUS, HACKING, BROKEN = (
     "too early",
@@ -37,6 +39,7 @@ class Verdict:
     since: int
     judged: int
     every: list[Judged]
+    quality: list[Quality]
 
 
 def verdict(view: View, watch: Watch, every: list[Judged], steps_wanted: int) -> Verdict:
@@ -49,7 +52,13 @@ def verdict(view: View, watch: Watch, every: list[Judged], steps_wanted: int) ->
     settle(standing, state, view.blocks[-1].first, 1 if at_once else CALM_TIMES if calm else TIMES)
     if standing.state == state:
         standing.sentence = sentence
-    return Verdict(step, standing.state, standing.sentence, standing.since, _number(every), every)
+    return Verdict(step, standing.state, standing.sentence, standing.since, _number(every), every, _quality(view, every))
+
+
+def _quality(view: View, every: list[Judged]) -> list[Quality]:
+    taken = max((TAKEN.get(judged.level, 0.0) for judged in every if judged.detector.family != SIGNAL), default=0.0)
+    recent, declared = slice(-WINDOW, None), view.declared
+    return qualities(declared.names, declared.roles, view.reward.stack[recent], declared.lo, declared.hi, taken)
 
 
 def _number(every: list[Judged]) -> int:

@@ -63,4 +63,5 @@ def _window(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _of_errors(errors: np.ndarray, number: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(errors), errors * errors, 0.0).sum(axis=0) / np.maximum(number, 1.0) ** 2
+    squares: np.ndarray = np.where(np.isfinite(errors), errors * errors, 0.0).sum(axis=0)
+    return squares / np.maximum(number, 1.0) ** 2

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _parser().parse_args(argv)
     config = TrainConfig(seed=options.seed, steps=options.steps, environment=options.environment)
-    functions = ENVIRONMENTS[config.environment].functions
+    functions = config.task.functions
     batches: list[StepBatch] = []
 
     def on_step(batch: StepBatch) -> None:
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         run = start_run(
             "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, rank=options.rank,
             world_size=options.world_size, trainer="reward_producers.numpy_grpo", config={**asdict(config), "kl_estimator": "k3"},
-            tags={"environment": config.environment, "seed": str(config.seed)},
+            tags={"environment": options.environment, "seed": str(config.seed)},
         )  # fmt: skip
         report = publish(run)
 

@@ -76,6 +76,16 @@ class Reading:
     """int: how often the working says I DOUBLE CHECKED"""
     lengths: np.ndarray
     """int: tokens"""
+    prompts: np.ndarray
+    """int: rows of `PROMPTS`"""
+    tokens: np.ndarray
+    """int (n, T)"""
+    truncated: np.ndarray
+    """bool: cut off"""
+
+    def counts(self, words: Sequence[str]) -> np.ndarray:
+        """How often each completion says one of these words, int (n,)."""
+        return np.isin(self.tokens, [TOKEN[word] for word in words]).sum(axis=1)
 
     @classmethod
     def of(cls, prompts: np.ndarray, completions: Completions) -> Reading:
@@ -96,6 +106,9 @@ class Reading:
             operands=named.any(axis=1).sum(axis=1),
             phrases=(windows == [TOKEN[word] for word in PHRASE]).all(axis=2).sum(axis=1),
             lengths=lengths,
+            prompts=prompts,
+            tokens=tokens,
+            truncated=completions.truncated,
         )
 
 
@@ -121,20 +134,36 @@ class Sums:
             RewardFunction("true_quality", 0.0, Role.AUDIT, Kind.BOUNDED, lo=0.0, hi=1.0),
         )
 
+    def at(self, step: int) -> Sums:
+        """What the environment is at a step: mostly what it always is. A curriculum, or a scorer that breaks, changes."""
+        return self
+
     def draw_prompts(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Different prompts for one step, int (count,), rows of `PROMPTS`."""
-        return rng.choice(len(PROMPTS), count, replace=False)
+        """Prompts for one step, int (count,), rows of `PROMPTS`: different ones as far as there are so many."""
+        return rng.choice(len(PROMPTS), count, replace=count > len(PROMPTS))
 
     def score(self, prompts: np.ndarray, completions: Completions, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Rewards by function, float32 (n,) each. `rng` is for judges that err at random."""
         reading = Reading.of(prompts, completions)
         rewards = {
-            "accuracy": reading.correct,
-            "format": (reading.opens.astype(int) + reading.closes) / 2,
+            "accuracy": self.accuracy(reading),
+            "format": self.format(reading),
             "helpfulness": self.helpfulness(reading, rng),
-            "true_quality": reading.correct * (1 + reading.operands / 2) / 2,
+            "true_quality": self.true_quality(reading),
         }
         return {name: np.asarray(reward, np.float32) for name, reward in rewards.items()}
+
+    def accuracy(self, reading: Reading) -> np.ndarray:
+        """What the scorer takes for a right answer: (n,) in {0, 1}."""
+        return reading.correct
+
+    def format(self, reading: Reading) -> np.ndarray:
+        """Half for the beginning and half for the end: (n,) in [0, 1]."""
+        return (reading.opens.astype(int) + reading.closes) / 2
+
+    def true_quality(self, reading: Reading) -> np.ndarray:
+        """The true objective: (n,) in [0, 1]."""
+        return reading.correct * (1 + reading.operands / 2) / 2
 
     def helpfulness(self, reading: Reading, rng: np.random.Generator) -> np.ndarray:
         """The simulated judge: (n,) in [0, 1]."""
