@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch picture metrics secrets lock test test-fast check proto proto-check
+.PHONY: help setup demo fetch picture metrics calibrate detection secrets lock test test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -46,6 +46,12 @@ check: setup proto-check         ## every fast gate: style, types, layers, dead 
 
 metrics: setup                   ## docs/METRICS.md anew from the catalogues of measures and sums
 	$(BIN)/python scripts/metrics.py
+
+calibrate: setup                 ## docs/CALIBRATION.md anew: how often the statistics call what is not there
+	$(BIN)/python scripts/calibrate.py
+
+detection: setup                 ## docs/DETECTION.md anew: trains the library and judges every run, half an hour on two cores
+	$(BIN)/python scripts/detection.py
 
 # The locks of requirements/ anew, with uv: what is in dev.txt is tested, so the image's have the same versions.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.10

@@ -36,9 +36,11 @@ def _judge(run: Run, steps: list[int], size: int, out: Emitter) -> None:
         held = run.lane(STEP, kind).held
         if said := [held[slot].table for slot in range(steps[0], steps[-1] + 1) if slot in held]:
             tables[kind] = merged(said)
-    rewards = run.series[REWARD]
+    rewards, means = run.series[REWARD], run.lane(STEP, REWARD).held
+    for step in steps:
+        run.watch.follow(step, rewards.names, means[step].table)
     run.watch.add(Block(steps[0], steps[-1], tables, list(rewards.weights)))
     declared = Declared(rewards.names, rewards.roles, np.array(rewards.lo), np.array(rewards.hi))
-    view = View(run.watch.blocks, declared, run.series[COMPLETION].names, run.series[TRAINER].names)
+    view = View(run.watch.blocks, declared, run.series[COMPLETION].names, run.series[TRAINER].names, run.watch.jumps)
     every = judge(view, run.watch, size)
     out.verdict(run, view, verdict(view, run.watch, every, BLOCKS_MIN * size))

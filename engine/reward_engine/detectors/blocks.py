@@ -10,17 +10,20 @@ that the state is bounded, and any window of whole blocks is a merge of them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct, field
 
 from reward_engine import sums
+from reward_engine.statistics.shift import Shift
 
 STEPS = 10  # of a block. Rewards of neighbouring steps are alike; means of ten are so little enough to be compared
 STEPS_MIN = 2
 FIRST, LAST = 5, 20
 BLOCKS_PLANNED = 40  # a run that is planned shorter than so many blocks gets shorter ones
 SERIES_MAX = 64  # of a kind: so many are judged, the total and the first functions among them
+_COUNT, _CENTRE = sums.INDEX["count"], sums.INDEX["centre"]
 _PLANNED = ("planned_steps", "max_steps", "num_steps", "total_steps", "steps")
 
 
@@ -45,6 +48,13 @@ class Standing(Struct, array_like=True):
     times: int = 0  # that it was judged so, one after the other
 
 
+class Jump(Struct, array_like=True):
+    """A series jumped: at which step, up (1) or down (-1)."""
+
+    step: int
+    direction: int
+
+
 class Watch(Struct, array_like=True):
     """What the detectors of a run remember."""
 
@@ -54,6 +64,8 @@ class Watch(Struct, array_like=True):
     through: int = -1  # the last step that is in a block
     restarted: bool = False  # the next step may be earlier than those that were seen
     standing: dict[str, Standing] = field(default_factory=dict)  # by detector; "" is the verdict
+    shift: Shift = field(default_factory=Shift)
+    jumps: dict[str, Jump] = field(default_factory=dict)  # the last one of each reward function
 
     def add(self, block: Block) -> None:
         """Keeps a block, and drops the oldest that is neither of the first nor of the last."""
@@ -69,6 +81,15 @@ class Watch(Struct, array_like=True):
         for blocks in (self.first, self.last):
             blocks[:] = [block for block in blocks if block.last < step]
         self.through, self.restarted = step - 1, False
+        self.shift, self.jumps = Shift(), {}
+
+    def follow(self, step: int, names: Sequence[str], table: np.ndarray) -> None:
+        """Takes the means of one step, of float64[series, sums], and notes which series jump there."""
+        table = table[:SERIES_MAX]
+        means = np.where(table[:, _COUNT] > 0, table[:, _CENTRE], np.nan)
+        alarms = self.shift.update(means)
+        for row in np.flatnonzero(alarms).tolist():
+            self.jumps[names[row]] = Jump(step, int(alarms[row]))
 
     @property
     def blocks(self) -> list[Block]:

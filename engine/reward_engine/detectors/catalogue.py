@@ -6,7 +6,7 @@ from reward_engine.detectors.divergence import component_divergence, takeover, t
 from reward_engine.detectors.finding import SIGNAL, Detector
 from reward_engine.detectors.length import length_exploitation, truncation
 from reward_engine.detectors.policy import mode_collapse, off_policy, over_optimisation, saturation, train_eval_gap
-from reward_engine.detectors.shape import new_mode
+from reward_engine.detectors.shape import new_mode, sudden_jump
 from reward_engine.detectors.signal import advantage_collapse, signal_integrity
 
 DETECTORS: tuple[Detector, ...] = (
@@ -105,6 +105,14 @@ DETECTORS: tuple[Detector, ...] = (
         over_optimisation,
         "KL rises and the total gains nothing by it",
         source="Gao et al. 2210.10760",
+    ),
+    Detector(
+        "sudden jump",
+        "policy",
+        sudden_jump,
+        "rewards of a function jump from one step to the next ones",
+        not_means="cheating: another dataset or judge does the same",
+        times=1,
     ),
     Detector(
         "new mode",

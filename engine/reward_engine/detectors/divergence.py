@@ -7,6 +7,8 @@ against it now, some steps before its mean tells so.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from reward_engine.detectors.finding import CRITICAL, INFO, QUIET, WARNING, Finding
@@ -15,7 +17,8 @@ from reward_engine.statistics.needs import Needs
 from reward_engine.sums import INDEX
 
 AUDITED_GROUPS_MIN = 10  # in a window
-AGAINST = -0.1, -4.0  # correlation within groups, and its z: an audit that is worked against
+AGAINST = -0.1, -4.0  # correlation with the total within groups, and its z: what is worked against
+ALONG, LOOSENED, LOOSENED_Z = 0.3, 0.3, 4.0  # correlation of an audit that goes along, its fall, and the z of that
 AUDIT_FELL = -3.5  # t of its mean
 UP, DOWN = 4.0, -4.0  # t of functions that part
 LOST = 0.2  # of what a function gave, at least
@@ -23,35 +26,55 @@ TAKEN_OVER, TAKING_OVER = 0.8, 0.3  # share of the advantages' variance, and its
 
 
 def trained_audit_split(view: View) -> Finding | Needs:
-    """The total holds or rises, and the audit falls, or what is rewarded more within groups is worse by it."""
+    """The total holds or rises, and the audit falls, no longer goes along with it, or is worked against."""
     if not len(view.audits):
         return Needs("an audit function")
     if view.reward.sums(view.recent)[view.audits, INDEX["groups"]].max() < AUDITED_GROUPS_MIN:
         return Needs(f"{AUDITED_GROUPS_MIN} audited groups in {len(view.recent)} blocks")
-    against, fell = _worked_against(view), _fallen_audit(view)
-    if against and fell:
-        return Finding(**{**vars(fell), "level": CRITICAL, "sentence": f"{fell.sentence}; {against.sentence}"})
-    return fell or against or Finding(QUIET)
+    found = [finding for finding in (_fallen_audit(view), _worked_against(view, view.audits), _loosened(view)) if finding]
+    if len(found) > 1:
+        return replace(found[0], level=CRITICAL, sentence=f"{found[0].sentence}; {found[1].sentence}")
+    return found[0] if found else Finding(QUIET)
 
 
-def _worked_against(view: View) -> Finding | None:
-    """An audit that correlates negatively with the total."""
-    correlation = view.reward.over("total_correlation", view.recent)
-    table = view.reward.sums(view.recent)
-    free = table[:, INDEX["grouped"]] - table[:, INDEX["groups"]]
-    z = correlation * np.sqrt(np.maximum(free, 0.0))
-    row = _least(np.where(correlation < AGAINST[0], z, np.nan), view.audits)
-    if row is None or z[row] > AGAINST[1]:
-        return None
-    name = view.declared.names[row]
-    return Finding(
-        WARNING,
-        f"within groups, completions with more reward are worse by `{name}` (correlation {correlation[row]:+.2f})",
-        series=name,
-        statistic=float(z[row]),
-        threshold=AGAINST[1],
-        standard_error=float(1 / np.sqrt(free[row])),
-    )
+def _worked_against(view: View, rows: np.ndarray) -> Finding | None:
+    """A function that correlates negatively with the total."""
+    for window in (view.latest, view.recent):
+        correlation, error = view.correlation(window)
+        z = correlation / error
+        row = _least(np.where(correlation < AGAINST[0], z, np.nan), rows)
+        if row is not None and z[row] < AGAINST[1]:
+            name = view.declared.names[row]
+            return Finding(
+                WARNING,
+                f"within groups, completions with more reward are worse by `{name}` (correlation {correlation[row]:+.2f})",
+                series=name,
+                statistic=float(z[row]),
+                threshold=AGAINST[1],
+                standard_error=float(error[row]),
+            )
+    return None
+
+
+def _loosened(view: View) -> Finding | None:
+    """An audit that went along with the total, and does so less and less."""
+    now, error = view.correlation(view.latest)
+    for reference in view.references:
+        before, error_before = view.correlation(reference)
+        z = (before - now) / np.hypot(error, error_before)
+        row = _least(np.where((before > ALONG) & (before - now > LOOSENED) & (now < before / 2), -z, np.nan), view.audits)
+        if row is not None and z[row] > LOOSENED_Z:
+            name = view.declared.names[row]
+            return Finding(
+                WARNING,
+                f"`{name}` goes along with the reward less: correlation within groups {before[row]:+.2f}, now {now[row]:+.2f}",
+                series=name,
+                statistic=float(z[row]),
+                threshold=LOOSENED_Z,
+                standard_error=float(np.hypot(error, error_before)[row]),
+                reference=reference,
+            )
+    return None
 
 
 def _fallen_audit(view: View) -> Finding | None:
@@ -66,24 +89,38 @@ def _fallen_audit(view: View) -> Finding | None:
 
 
 def component_divergence(view: View) -> Finding | Needs:
-    """One trained function rises while another falls, or is worked against."""
+    """One trained function rises while another falls, or has turned against the total."""
     if len(view.trained) < 2:
         return Needs("two trained functions")
+    return _parted(view) or _turned(view) or Finding(QUIET)
+
+
+def _parted(view: View) -> Finding | None:
     found = []
     for reference in view.references:
         change = view.reward.change("mean", reference, view.recent)
-        if change.t[0] <= 0:
-            continue
         up, down = _least(-change.t, view.trained), _least(change.t, view.trained)
-        if up is None or down is None or change.t[up] < UP or change.t[down] > DOWN:
+        if up is None or down is None or change.t[0] <= 0 or change.t[up] < UP or change.t[down] > DOWN:
             continue
         before = view.reward.over("mean", reference)[down]
-        lost = -change.delta[down] / max(abs(before), _span(view, down), 1e-300)
-        if lost > LOST:
+        if -change.delta[down] > LOST * max(abs(before), _span(view, down)):
             fall = _fall(view, reference, down, WARNING, DOWN)
             rise = f"`{view.declared.names[up]}` {change.delta[up]:+.3g}"
-            found.append(Finding(**{**vars(fall), "sentence": f"{rise} while {fall.sentence}"}))
-    return min(found, key=lambda finding: finding.statistic, default=Finding(QUIET))
+            found.append(replace(fall, sentence=f"{rise} while {fall.sentence}"))
+    return min(found, key=lambda finding: finding.statistic, default=None)
+
+
+def _turned(view: View) -> Finding | None:
+    """A function that is worked against, and wasn't before."""
+    against = _worked_against(view, view.trained)
+    if against is None:
+        return None
+    row = view.declared.names.index(against.series)
+    for reference in view.references:
+        before, _ = view.correlation(reference)
+        if before[row] > 0:
+            return replace(against, reference=reference)
+    return None
 
 
 def takeover(view: View) -> Finding | Needs:

@@ -8,20 +8,22 @@ just before                                           [   reference   ]     [ re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
 from reward_engine import formula, sums
-from reward_engine.detectors.blocks import Block, merged
+from reward_engine.detectors.blocks import Block, Jump, merged
 from reward_engine.kinds import COMPLETION, REWARD, TRAINER
 from reward_engine.measures import BY_NAME
 from reward_engine.measuring import AUDIT
 from reward_engine.statistics.change import Change, change
 
 WINDOW = 5  # blocks, at most: of the recent window and of each reference
+LATEST = 2  # blocks: what is sure enough of few steps is judged on these
 BLOCKS_MIN = 4  # two to look at, and two to compare with
 
 
@@ -91,8 +93,15 @@ class Declared:
 class View:
     """All that a detector may know of a run."""
 
-    def __init__(self, blocks: Sequence[Block], declared: Declared, completions: Sequence[str], scalars: Sequence[str]) -> None:
-        self.blocks, self.declared = blocks, declared
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        declared: Declared,
+        completions: Sequence[str],
+        scalars: Sequence[str],
+        jumps: Mapping[str, Jump] = MappingProxyType({}),
+    ) -> None:
+        self.blocks, self.declared, self.jumps = blocks, declared, jumps
         names = {REWARD: declared.names, COMPLETION: completions, TRAINER: scalars}
         nothing = sums.empty(0)
         self.reward, self.completion, self.trainer = (
@@ -105,6 +114,11 @@ class View:
     def recent(self) -> Window:
         """The blocks that are judged."""
         return Window(len(self.blocks) - self._width, len(self.blocks))
+
+    @cached_property
+    def latest(self) -> Window:
+        """The last few of them."""
+        return Window(len(self.blocks) - LATEST, len(self.blocks))
 
     @property
     def _width(self) -> int:
@@ -120,6 +134,12 @@ class View:
     def steps(self, window: Window) -> tuple[int, int]:
         """The steps of a window, half-open."""
         return self.blocks[window.start].first, self.blocks[window.stop - 1].last + 1
+
+    def correlation(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """float64[series] twice: correlation with the total within groups, and its standard error without any, of a window."""
+        table = self.reward.sums(window)
+        free = table[:, sums.INDEX["grouped"]] - table[:, sums.INDEX["groups"]]
+        return self.reward.over("total_correlation", window), 1 / np.sqrt(np.maximum(free, 1.0))
 
     def groups(self) -> int:
         """How many groups the recent window has."""

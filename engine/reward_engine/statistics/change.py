@@ -23,6 +23,7 @@ class Change:
     p: np.ndarray
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is unknown, and no warning
 def change(
     before: np.ndarray, after: np.ndarray, error_before: np.ndarray | None = None, error_after: np.ndarray | None = None
 ) -> Change:
@@ -64,4 +65,4 @@ def _window(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _of_errors(errors: np.ndarray, number: np.ndarray) -> np.ndarray:
     squares: np.ndarray = np.where(np.isfinite(errors), errors * errors, 0.0).sum(axis=0)
-    return squares / np.maximum(number, 1.0) ** 2
+    return np.asarray(squares / np.maximum(number, 1.0) ** 2)

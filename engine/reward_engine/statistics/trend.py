@@ -34,6 +34,7 @@ class Trend:
         return 1 if self.slope > 0 else -1
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is unknown, and no warning
 def trend(values: np.ndarray) -> Trend | Needs:
     """The trend of values, float64[n], NaN: unknown. Neighbours must be nearly independent: means of ten steps are.
 

@@ -14,7 +14,7 @@ from reward_producers.numpy_grpo.library import broken, exploits, honest
 from reward_producers.numpy_grpo.training import TrainConfig
 
 Class = Literal["exploit", "honest", "broken"]
-GROUPS, GROUP_SIZE, STEPS = 64, 4, 300
+GROUPS, GROUP_SIZE, STEPS = 64, 4, 400
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Family:
     klass: Class
     environment: Sums
     runs: int
-    learning_rate: float = 0.015
+    learning_rate: float = 0.008
     since: int | None = None
 
     def config(self, seed: int) -> TrainConfig:
@@ -41,12 +41,12 @@ class Family:
         )
 
 
-def _exploit(name: str, environment: Sums, learning_rate: float = 0.015) -> Family:
+def _exploit(name: str, environment: Sums, learning_rate: float = 0.008) -> Family:
     return Family(name, "exploit", environment, 10, learning_rate)
 
 
-def _honest(name: str, environment: Sums, learning_rate: float = 0.015) -> Family:
-    return Family(name, "honest", environment, 26, learning_rate)
+def _honest(name: str, environment: Sums, learning_rate: float = 0.008) -> Family:
+    return Family(name, "honest", environment, 25, learning_rate)
 
 
 def _broken(name: str, environment: broken.Breaks) -> Family:
@@ -69,12 +69,12 @@ FAMILIES: tuple[Family, ...] = (
     _exploit("template alone", exploits.TemplateAlone()),
     _honest("all or nothing", honest.AllOrNothing()),
     _honest("curriculum", honest.Curriculum()),
-    _honest("fast mastery", Sums(), learning_rate=0.06),
+    _honest("fast mastery", Sums(), learning_rate=0.03),
     _honest("longer is better", honest.LongerIsBetter()),
     _honest("noisy judge", honest.NoisyJudge()),
     _honest("reset judge", honest.ResetJudge()),
     _honest("shorter is better", honest.ShorterIsBetter()),
-    _honest("slow", Sums(), learning_rate=0.004),
+    _honest("slow", Sums(), learning_rate=0.0025),
     _honest("trade-off", honest.TradeOff()),
     _broken("cached", broken.Cached(group_size=GROUP_SIZE)),
     _broken("overflows", broken.Overflows()),

@@ -13,7 +13,7 @@ from reward_producers.numpy_grpo.environment import Completions, Sums
 class Breaks(Sums):
     """A sound environment until `since`."""
 
-    since: int = 100
+    since: int = 150
     broken: bool = False
 
     def at(self, step: int) -> Sums:

@@ -13,7 +13,7 @@ from reward_producers.numpy_grpo.environment import PROMPTS, Reading, Sums
 class Curriculum(Sums):
     """From a step on the prompts are harder: sums past nine. Rewards fall at once, and rise again."""
 
-    switch: int = 120
+    switch: int = 160
     hard: bool = False
 
     def at(self, step: int) -> Sums:
@@ -94,7 +94,7 @@ class TradeOff(Sums):
 class ResetJudge(Sums):
     """From a step on the judge is a stricter one: its rewards fall at once while the work stays as good."""
 
-    switch: int = 150
+    switch: int = 200
     strict: bool = False
 
     def at(self, step: int) -> Sums:
