@@ -37,6 +37,11 @@ INFORMATIVE = 0.5  # share of groups with variance that is as good as all
 HACKING = {"warning": 0.25, "critical": 0.6}
 _LEAST = 0.01
 _RELIABILITY = "reliability"
+_USED = (  # the components are made of sums that add up, so that a block can be left out
+    "count", "missing", "non_finite", "outside", "groups_of_two", "flat", "spread",
+    "within", "total_product", "scored_total_within", "length_product", "length_within", "length_squares",
+)  # fmt: skip
+_COLUMNS = [INDEX[name] for name in _USED]
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Quality:
     hacking: float
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is unknown, and no warning
 def qualities(
     names: Sequence[str], roles: Sequence[str], stack: np.ndarray, lo: np.ndarray, hi: np.ndarray, hacking: float = 0.0
 ) -> list[Quality]:
@@ -67,7 +73,8 @@ def qualities(
     rows = [row for row, role in enumerate(roles[: stack.shape[1]]) if role in ("total", "trained")]
     if not blocks or not rows:
         return []
-    whole = stack.sum(axis=0)  # the components are made of sums that add up
+    stack = stack[:, :, _COLUMNS]
+    whole = stack.sum(axis=0)
     without = whole - stack if blocks > 2 else np.empty((0, *whole.shape))
     trained = [row for row in rows if roles[row] == "trained"]
     found = _components(np.concatenate([whole[None], without])[:, rows], lo[rows], hi[rows], [rows.index(row) for row in trained])
@@ -91,10 +98,10 @@ def qualities(
 
 
 def _components(table: np.ndarray, lo: np.ndarray, hi: np.ndarray, trained: Sequence[int]) -> dict[str, np.ndarray]:
-    """float64[tables, series] each, of sums, float64[tables, series, sums]."""
+    """float64[tables, series] each, of the sums of `_USED`, float64[tables, series, sums]."""
 
     def of(name: str) -> np.ndarray:
-        column: np.ndarray = table[..., INDEX[name]]
+        column: np.ndarray = table[..., _USED.index(name)]
         return column
 
     span = np.where(np.isfinite(hi - lo) & (hi > lo), hi - lo, np.nan)

@@ -21,7 +21,7 @@ from reward_engine.statistics.shift import Shift
 STEPS = 10  # of a block. Rewards of neighbouring steps are alike; means of ten are so little enough to be compared
 STEPS_MIN = 2
 FIRST, LAST = 5, 20
-BLOCKS_PLANNED = 40  # a run that is planned shorter than so many blocks gets shorter ones
+BLOCKS_PLANNED = 80  # a run that is planned shorter than so many blocks gets shorter ones
 SERIES_MAX = 64  # of a kind: so many are judged, the total and the first functions among them
 _COUNT, _CENTRE = sums.INDEX["count"], sums.INDEX["centre"]
 _PLANNED = ("planned_steps", "max_steps", "num_steps", "total_steps", "steps")
@@ -105,7 +105,7 @@ def planned_steps(config_json: str) -> int:
     if not isinstance(config, dict):
         return 0
     said = (config.get(name) for name in _PLANNED)
-    return next((int(steps) for steps in said if isinstance(steps, int | float) and 0 < steps < 2**53), 0)
+    return next((int(steps) for steps in said if isinstance(steps, int | float) and steps is not True and 0 < steps < 2**53), 0)
 
 
 def steps_of_a_block(planned: int) -> int:

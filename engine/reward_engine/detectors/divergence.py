@@ -17,7 +17,8 @@ from reward_engine.statistics.needs import Needs
 from reward_engine.sums import INDEX
 
 AUDITED_GROUPS_MIN = 10  # in a window
-AGAINST = -0.1, -4.0  # correlation with the total within groups, and its z: what is worked against
+AUDIT_AGAINST = -0.1, -4.0  # correlation of an audit with the total within groups, and its z
+TRAINED_AGAINST = -0.15, -6.0  # of a trained function
 ALONG, LOOSENED, LOOSENED_Z = 0.3, 0.3, 4.0  # correlation of an audit that goes along, its fall, and the z of that
 AUDIT_FELL = -3.5  # t of its mean
 UP, DOWN = 4.0, -4.0  # t of functions that part
@@ -31,26 +32,30 @@ def trained_audit_split(view: View) -> Finding | Needs:
         return Needs("an audit function")
     if view.reward.sums(view.recent)[view.audits, INDEX["groups"]].max() < AUDITED_GROUPS_MIN:
         return Needs(f"{AUDITED_GROUPS_MIN} audited groups in {len(view.recent)} blocks")
-    found = [finding for finding in (_fallen_audit(view), _worked_against(view, view.audits), _loosened(view)) if finding]
+    found = [
+        finding
+        for finding in (_fallen_audit(view), _worked_against(view, view.audits, *AUDIT_AGAINST), _loosened(view))
+        if finding
+    ]
     if len(found) > 1:
         return replace(found[0], level=CRITICAL, sentence=f"{found[0].sentence}; {found[1].sentence}")
     return found[0] if found else Finding(QUIET)
 
 
-def _worked_against(view: View, rows: np.ndarray) -> Finding | None:
+def _worked_against(view: View, rows: np.ndarray, least: float, sure: float) -> Finding | None:
     """A function that correlates negatively with the total."""
     for window in (view.latest, view.recent):
         correlation, error = view.correlation(window)
         z = correlation / error
-        row = _least(np.where(correlation < AGAINST[0], z, np.nan), rows)
-        if row is not None and z[row] < AGAINST[1]:
+        row = _least(np.where(correlation < least, z, np.nan), rows)
+        if row is not None and z[row] < sure:
             name = view.declared.names[row]
             return Finding(
                 WARNING,
                 f"within groups, completions with more reward are worse by `{name}` (correlation {correlation[row]:+.2f})",
                 series=name,
                 statistic=float(z[row]),
-                threshold=AGAINST[1],
+                threshold=sure,
                 standard_error=float(error[row]),
             )
     return None
@@ -112,7 +117,7 @@ def _parted(view: View) -> Finding | None:
 
 def _turned(view: View) -> Finding | None:
     """A function that is worked against, and wasn't before."""
-    against = _worked_against(view, view.trained)
+    against = _worked_against(view, view.trained, *TRAINED_AGAINST)
     if against is None:
         return None
     row = view.declared.names.index(against.series)

@@ -13,7 +13,7 @@ CORRELATED = 0.3  # of reward and log length within groups, at least
 NOISE = 4.0  # and so many of its standard errors, 1 / sqrt(completions - groups)
 LENGTHENED = 4.0  # t of the length
 UNEXPLAINED = 0.3  # of the gain is not by length: less is exploitation
-CUT, CUTTING = 0.2, 0.1  # share of the completions that are truncated, and its rise
+CUT, CUTTING = 0.3, 0.2  # share of the completions that are truncated, and its rise
 
 
 def length_exploitation(view: View) -> Finding | Needs:
@@ -53,7 +53,7 @@ def truncation(view: View) -> Finding | Needs:
     for reference in view.references:
         change = view.completion.change("mean", reference, view.recent)
         rise = change.delta[row]
-        if (cut > CUT or rise > CUTTING) and change.t[row] > LENGTHENED:
+        if cut > CUT and rise > CUTTING and change.t[row] > LENGTHENED:
             return Finding(
                 WARNING,
                 f"{cut:.0%} of the completions are cut off, {rise:+.0%} {reference.name}",

@@ -46,7 +46,8 @@ def saturation(view: View) -> Finding | Needs:
     if np.isnan(at_high).all():
         return Needs("a declared range of a function")
     start = view.references[0]
-    left = kind.over("mean", view.recent)[row] / kind.over("mean", start)[row]
+    before, now = (float(kind.over("mean", window)[row]) for window in (start, view.recent))
+    left = now / before if before > 0 else np.nan
     top = int(np.nanargmax(at_high))
     if at_high[top] > SATURATED and left < SETTLED:
         name = view.declared.names[view.trained[top]]

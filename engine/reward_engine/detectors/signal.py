@@ -12,6 +12,7 @@ from reward_engine.statistics.needs import Needs
 MISSING = 0.05  # share of the rewards that should have been scored
 STRAY = 0.01  # share that is not finite, or outside of the declared range
 CONSTANT_BLOCKS = 2
+ABRUPT = 0.05  # of its range was a function's standard deviation until it was constant
 COLLAPSED, EXCESS, DEAD = 0.6, 0.2, 0.95  # shares of the groups that are flat
 SOLVED = 0.5  # share of the flat groups that are at the upper end
 _SAID = ("count", "missing", "non_finite")
@@ -49,22 +50,20 @@ def _percent(share: float) -> str:
 
 
 def _constant(view: View) -> list[Finding]:
-    """Functions that gave one value alone of late, and several before."""
+    """Functions that give one value alone of late. A policy that settles gets there by and by; a scorer that fails, at once."""
     if len(view.blocks) <= CONSTANT_BLOCKS:
         return []
-    low, high = view.reward.each("min"), view.reward.each("max")
-    # Of NaN, which equals nothing, it is no constant.
-    still: np.ndarray = high[-CONSTANT_BLOCKS:].max(axis=0) == low[-CONSTANT_BLOCKS:].min(axis=0)
-    varied = np.any(high[:-CONSTANT_BLOCKS] > low[:-CONSTANT_BLOCKS], axis=0)
+    low, high = view.reward.each("min")[-CONSTANT_BLOCKS:], view.reward.each("max")[-CONSTANT_BLOCKS:]
+    still: np.ndarray = high.max(axis=0) == low.min(axis=0)  # of NaN, which equals nothing, it is no constant
+    spread = np.nan_to_num(view.reward.each("std")[:-CONSTANT_BLOCKS])
+    whole = Window(0, len(view.blocks))
+    at_once = spread[-1] > ABRUPT * (view.reward.over("max", whole) - view.reward.over("min", whole))
     found = []
     for row in view.trained[still[view.trained]].tolist():
-        name, value = view.declared.names[row], float(low[-1, row])
-        steps = view.steps(Window(len(view.blocks) - CONSTANT_BLOCKS, len(view.blocks)))
-        at_end = value in (view.declared.lo[row], view.declared.hi[row])
-        level = INFO if at_end or not varied[row] else CRITICAL
-        found.append(
-            Finding(level, f"`{name}` has been {value:g} throughout since step {steps[0]}", series=name, statistic=value)
-        )
+        name, steps = view.declared.names[row], view.steps(Window(len(view.blocks) - CONSTANT_BLOCKS, len(view.blocks)))
+        level = CRITICAL if at_once[row] else INFO
+        sentence = f"`{name}` has been {low[-1, row]:g} throughout since step {steps[0]}"
+        found.append(Finding(level, sentence, series=name, statistic=float(low[-1, row])))
     return found
 
 
