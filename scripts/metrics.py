@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from reward_engine.detectors.catalogue import DETECTORS
+from reward_engine.detectors.finding import Detector
 from reward_engine.formula import Measure
 from reward_engine.measures import BY_NAME
+from reward_engine.quality import MEANS, SUFFICIENT, WEIGHTS
 from reward_engine.reported import COLUMN, REPORTED, SCALAR, Reported
 from reward_engine.sums import GROUPS, SUMS, Sum
 from reward_engine.topics import TOPICS, range_of
@@ -47,6 +50,39 @@ a step: view `trainer_steps`, column `value`, the mean over the ranks that sent 
 kept in the same way. The measures of a property are
 {of_values}.
 """
+_VERDICT = """## Verdict
+
+After every ten steps (fewer in a run that is planned shorter than 800) a run is judged in one sentence: view `verdicts`, and
+columns `verdict`, `verdict_sentence` of `runs`. The *recent* window is the last five of these blocks; it is compared with the first
+five, with those just before it, and with some between. Neighbouring steps are alike, which the comparison allows for: see
+[CALIBRATION.md](CALIBRATION.md).
+
+| Verdict | Means |
+| --- | --- |
+| too early | fewer than four blocks |
+| flat | the total reward neither rises nor falls |
+| learning | it rises, and an audit function or an evaluation, which is not trained on, rises with it |
+| unverified | it rises, and nothing independent measures the gain |
+| falling | it falls |
+| suspicious | a detector warns |
+| hacking | a detector of cheating is certain, or two of different families warn |
+| broken | the rewards themselves are unsound: missing, not finite, out of range, constant, or all equal in their groups |
+
+It changes once what changes it has lasted, so that it doesn't flicker.
+"""
+_DETECTORS = """## Detectors
+
+Each says `quiet`, `info`, `warning` or `critical`, or what it lacks: `arming` where that is steps, `off` where it is something
+that the run doesn't report. A row each in the view `detections`, with statistic, threshold, windows and groups. What is *gated* is
+information only while the total doesn't rise: a symptom without a gain pays nobody. How many hacks they find, how early, and how
+often they are wrong: [DETECTION.md](DETECTION.md).
+"""
+_QUALITY = """## Quality
+
+How good a signal a reward function gives, 0 to 100: view `quality`. The weighted geometric mean of its components, so that none
+makes up for another, less what the detectors take (a quarter where one warns, 0.6 where one is certain). Its interval is of a
+jackknife over blocks of steps. With less than {sufficient:.0%} of the weights known there is no score.
+"""
 _SUMS = """## Sums
 
 What is stored of a step and series, in the table `pane_rows`; measures are computed from them when they are asked for. A window
@@ -70,11 +106,15 @@ def text() -> str:
         parts.append(f"## {topic.title}\n\n{topic.about}\n\n" + _table(_MEASURE, rows))
     of_completions = ", ".join(f"`{m.name}`" for m in of_values())
     parts.append(_REPORTED.format(of_values=of_completions) + "\n" + _table(_NAMES, map(_reported, REPORTED)))
+    parts += [_VERDICT, _DETECTORS + "\n" + _table(_ASKED, map(_detector, DETECTORS))]
+    quality = [(f"`{name}`", f"{weight:.2f}", MEANS[name]) for name, weight in WEIGHTS.items()]
+    parts.append(_QUALITY.format(sufficient=SUFFICIENT) + "\n" + _table(("Component", "Weight", "What it is"), quality))
     parts.append(_SUMS + "\n" + _table(("Name", "Merge", "Of", "What it is"), map(_sum, SUMS)))
     return "\n".join(parts)
 
 
 _MEASURE = ("Name", "Unit", "Formula", "Range", "Means", "Does not mean", "Reference")
+_ASKED = ("Detector", "Family", "Gated", "Finds", "Does not mean", "Reference")
 _NAMES = ("Name", "Unit", "Reported as", "Means", "Does not mean", "Reference")
 
 
@@ -86,6 +126,10 @@ def _measure(m: Measure) -> Sequence[str]:
 def _reported(r: Reported) -> Sequence[str]:
     ways = {SCALAR: "scalar", COLUMN: "column"}
     return f"`{r.name}`", r.unit, ", ".join(ways[way] for way in r.ways), r.means, r.not_means, r.source
+
+
+def _detector(d: Detector) -> Sequence[str]:
+    return d.name, d.family, "gated" if d.gated else "", d.means, d.not_means, d.source
 
 
 def _sum(s: Sum) -> Sequence[str]:

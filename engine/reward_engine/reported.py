@@ -43,6 +43,12 @@ REPORTED: tuple[Reported, ...] = (
         "the measure `entropy`, which is of the rewards",
         "Cui et al. 2505.22617",
     ),
+    Reported(
+        "eval_reward",
+        "reward",
+        (SCALAR,),
+        "mean reward of an evaluation on prompts that are not trained on; reported in the steps in which there was one",
+    ),
     Reported("loss", "loss", (SCALAR,), "what the optimizer minimised", "progress: in policy gradients its value says little"),
     Reported("grad_norm", "norm", (SCALAR,), "length of the gradient, before it was clipped"),
     Reported("lr", "1", (SCALAR,), "learning rate"),

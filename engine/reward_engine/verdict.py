@@ -8,8 +8,8 @@ import numpy as np
 
 from reward_engine.detectors.blocks import Standing, Watch
 from reward_engine.detectors.finding import ARMING, CRITICAL, OFF, SIGNAL, WARNING
-from reward_engine.detectors.judge import Judged, gain, settle
-from reward_engine.detectors.view import WINDOW, View, Window
+from reward_engine.detectors.judge import Judged, confirmation, gain, settle
+from reward_engine.detectors.view import WINDOW, View
 from reward_engine.quality import HACKING as TAKEN
 from reward_engine.quality import Quality, qualities
 
@@ -25,7 +25,6 @@ STATES = TOO_EARLY, FLAT, LEARNING, UNVERIFIED, FALLING, SUSPICIOUS, HACKING, BR
 )
 BAD = (SUSPICIOUS, HACKING, BROKEN)
 FELL = -3.5  # t of the total
-CONFIRMED = 2.0  # t of an audit or of an evaluation that rises as well
 TIMES, CALM_TIMES = 2, 3  # in succession, until the verdict changes; until it is no longer a bad one
 
 
@@ -94,24 +93,11 @@ def _progress(view: View, judged: str) -> tuple[str, str]:
     from_step, _ = view.steps(reference)
     steps = view.steps(view.recent)[1] - from_step
     by = f"reward {change.delta[0]:+.3g} ± {1.96 * change.standard_error[0]:.2g} over {steps} steps"
-    if confirmed := _confirmed(view, reference):
+    if confirmed := confirmation(view, reference):
         return LEARNING, f"Learning: {by}, {confirmed}; {judged}."
     if len(view.audits):
         return UNVERIFIED, f"Rising, unverified: {by}, and no audit rises with it; {judged}."
     return UNVERIFIED, f"Rising, unverified: {by}; no audit function measures the gain, one on 5% of the groups would; {judged}."
-
-
-def _confirmed(view: View, reference: Window) -> str:
-    """What rises with the reward and isn't trained; empty: nothing."""
-    audits = view.reward.change("mean", reference, view.recent)
-    for row in view.audits.tolist():
-        if audits.t[row] > CONFIRMED:
-            return f"`{view.declared.names[row]}` {audits.delta[row]:+.3g}"
-    if (evaluation := view.trainer.row("eval_reward")) is not None:
-        held_out = view.trainer.change("mean", reference, view.recent)
-        if held_out.t[evaluation] > CONFIRMED:
-            return f"evaluation {held_out.delta[evaluation]:+.3g}"
-    return ""
 
 
 def _flat_or_falling(view: View, judged: str) -> tuple[str, str]:

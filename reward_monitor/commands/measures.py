@@ -1,4 +1,4 @@
-"""Explains the measures: all by topic, or one with its formula and what it does not mean. Needs no service and no extra."""
+"""Explains measures and detectors: all by topic, or one with what it does not mean. Needs no service and no extra."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from reward_engine.detectors.catalogue import DETECTORS
+from reward_engine.detectors.finding import Detector
 from reward_engine.formula import Measure
 from reward_engine.measures import BY_NAME
 from reward_engine.reported import REPORTED, SCALAR, Reported
@@ -19,27 +21,34 @@ from reward_store.catalogue import of_values
 from reward_monitor.arguments import Parser
 
 _REPORTED = {each.name: each for each in REPORTED}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace(" ", "_").replace("-", "_")
+
+
+_DETECTORS = {_plain(each.name): each for each in DETECTORS}
 _LABEL = 12  # the width of what stands before a line's text
 
 
 def add(parser: Parser) -> None:
     """Declares the arguments."""
     parser.about(
-        "What is computed from rewards and what trainers report beside them: all by topic, or one with its formula, its range, "
-        "and what it does not mean. All of it on one page: docs/METRICS.md."
+        "What is computed from rewards, what trainers report beside them, and the detectors that judge a run by it: all by "
+        "topic, or one with its formula, its range, and what it does not mean. All of it on one page: docs/METRICS.md."
     )
     parser.example("reward-monitor measures", "reward-monitor measures variance_contribution")
-    parser.add_argument("name", nargs="?", type=_known, metavar="NAME", help="of one measure; without: a list of all")
+    parser.add_argument("name", nargs="?", type=_known, metavar="NAME", help="of one measure or detector; without: a list of all")
 
 
 def _known(text: str) -> str:
-    name = text.lower().replace(" ", "_").replace("-", "_")
-    known = [*BY_NAME, *_REPORTED]
+    name = _plain(text)
+    known = [*BY_NAME, *_REPORTED, *_DETECTORS]
     if name in known:
         return name
     near = get_close_matches(name, known, n=3)
     did = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "`reward-monitor measures` lists them"
-    raise argparse.ArgumentTypeError(f"there is no measure {text!r:.80}: {did}")
+    raise argparse.ArgumentTypeError(f"there is no measure or detector {text!r:.80}: {did}")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -50,6 +59,8 @@ def run(given: argparse.Namespace) -> int:
     told = [_measure(BY_NAME[given.name])] if given.name in BY_NAME else []
     if given.name in _REPORTED:  # `entropy` is both: of the rewards, and of the policy
         told.append(_reported(_REPORTED[given.name]))
+    if given.name in _DETECTORS:
+        told.append(_detector(_DETECTORS[given.name]))
     print("\n\n".join(told))
     return 0
 
@@ -61,6 +72,9 @@ def _list() -> None:
         "Reported by trainers",
         "KL divergence, policy entropy, advantages and the like are the trainer's own numbers.",
         ((each.name, each.means) for each in REPORTED),
+    )
+    _print_topic(
+        "Detectors", "Asked after every block of steps; see the view detections.", ((d.name, d.means) for d in DETECTORS)
     )
     print("`reward-monitor measures NAME` explains one.")
 
@@ -99,6 +113,19 @@ def _reported(each: Reported) -> str:
         *(("try", scalar if way == SCALAR else column) for way in each.ways),
     ]
     return _told(f"{each.name} [{each.unit}], reported by the trainer", rows)
+
+
+def _detector(each: Detector) -> str:
+    gate = "while the total rises; otherwise what it finds is information" if each.gated else ""
+    rows = [
+        ("finds", each.means),
+        ("not", each.not_means),
+        ("family", each.family),
+        ("warns", gate),
+        ("reference", each.source),
+        ("try", f"SELECT step, level, sentence FROM detections WHERE run_id = '…' AND detector = '{each.name}' ORDER BY step"),
+    ]
+    return _told(f"{each.name}, a detector", rows)
 
 
 def _told(title: str, rows: Iterable[tuple[str, str]]) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from reward_engine.detectors.catalogue import DETECTORS
 from reward_engine.measures import BY_NAME
 from reward_engine.reported import REPORTED
 
@@ -15,8 +16,8 @@ from tests.commands.conftest import Command
 def test_all_are_listed_by_topic(command: Command) -> None:
     told = command("measures")
     assert told.returncode == 0 and told.stderr == ""
-    listed = [line.split()[0] for line in told.stdout.splitlines() if line.startswith("  ")]
-    assert sorted(listed) == sorted([*BY_NAME, *(each.name for each in REPORTED)])
+    listed = [line[2:26].strip() for line in told.stdout.splitlines() if line.startswith("  ")]
+    assert sorted(listed) == sorted([*BY_NAME, *(each.name for each in (*REPORTED, *DETECTORS))])
     assert "Contributions. What each function gives" in told.stdout
 
 
@@ -36,11 +37,18 @@ def test_a_name_of_the_trainers_is_explained_and_one_of_both(command: Command) -
     assert "entropy [share]" in told and "entropy [nats a token], reported by the trainer" in told
 
 
+def test_a_detector_is_explained(command: Command) -> None:
+    told = command("measures", "Trained-audit split").stdout
+    assert told.startswith("trained-audit split, a detector\n")
+    for part in ("worse by the audit", "family    audit", "while the total rises", "Price 1970", "FROM detections WHERE"):
+        assert part in told
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("varance", "there is no measure 'varance': did you mean `variance` or"),
-        ("zzzz", "there is no measure 'zzzz': `reward-monitor measures` lists them"),
+        ("varance", "there is no measure or detector 'varance': did you mean `variance` or"),
+        ("zzzz", "there is no measure or detector 'zzzz': `reward-monitor measures` lists them"),
     ],
 )
 def test_a_wrong_name_is_one_line(command: Command, name: str, says: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reward_engine.detectors.divergence import component_divergence, takeover, trained_audit_split
-from reward_engine.detectors.finding import SIGNAL, Detector
+from reward_engine.detectors.finding import AUDIT, SIGNAL, Detector
 from reward_engine.detectors.length import length_exploitation, truncation
 from reward_engine.detectors.policy import mode_collapse, off_policy, over_optimisation, saturation, train_eval_gap
 from reward_engine.detectors.shape import new_mode, sudden_jump
@@ -15,7 +15,6 @@ DETECTORS: tuple[Detector, ...] = (
         SIGNAL,
         signal_integrity,
         "rewards of the last block that are missing, not finite, out of the declared range, or constant where they varied",
-        times=1,
     ),
     Detector(
         "advantage collapse",
@@ -35,7 +34,7 @@ DETECTORS: tuple[Detector, ...] = (
     ),
     Detector(
         "trained-audit split",
-        "audit",
+        AUDIT,
         trained_audit_split,
         "the total holds or rises while an audit falls, or what is rewarded more within groups is worse by the audit",
         gated=True,
@@ -43,7 +42,7 @@ DETECTORS: tuple[Detector, ...] = (
     ),
     Detector(
         "train-eval gap",
-        "audit",
+        AUDIT,
         train_eval_gap,
         "the training's reward rises away from that of an evaluation",
         gated=True,
@@ -112,7 +111,6 @@ DETECTORS: tuple[Detector, ...] = (
         sudden_jump,
         "rewards of a function jump from one step to the next ones",
         not_means="cheating: another dataset or judge does the same",
-        times=1,
     ),
     Detector(
         "new mode",

@@ -22,7 +22,7 @@ TRAINED_AGAINST = -0.15, -6.0  # of a trained function
 ALONG, LOOSENED, LOOSENED_Z = 0.3, 0.3, 4.0  # correlation of an audit that goes along, its fall, and the z of that
 AUDIT_FELL = -3.5  # t of its mean
 UP, DOWN = 4.0, -4.0  # t of functions that part
-LOST = 0.2  # of what a function gave, at least
+LOST = 0.35  # of what a function gave, at least
 TAKEN_OVER, TAKING_OVER = 0.8, 0.3  # share of the advantages' variance, and its rise
 
 

@@ -45,8 +45,8 @@ class Detector:
     means: str
     not_means: str = ""
     gated: bool = False
-    times: int = 2
+    times: int = 1
     source: str = ""
 
 
-SIGNAL = "signal"
+SIGNAL, AUDIT = "signal", "audit"

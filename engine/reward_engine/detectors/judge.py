@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from reward_engine.detectors.blocks import Standing, Watch
 from reward_engine.detectors.catalogue import DETECTORS
-from reward_engine.detectors.finding import ARMING, CRITICAL, INFO, OFF, QUIET, SIGNAL, WARNING, Detector, Finding
+from reward_engine.detectors.finding import ARMING, AUDIT, CRITICAL, INFO, OFF, QUIET, SIGNAL, WARNING, Detector, Finding
 from reward_engine.detectors.view import BLOCKS_MIN, View, Window
 from reward_engine.statistics.change import Change
 from reward_engine.statistics.needs import Needs
 
 GAINED = 3.5  # t of the total
+CONFIRMED = 2.0  # t of an audit or of an evaluation that rises as well
+LOUD = (WARNING, CRITICAL)
 QUIET_TIMES = 3  # in succession until a detector that had found something is quiet
 
 
@@ -39,32 +41,50 @@ def gain(view: View) -> tuple[Window, Change] | None:
     return max(risen, key=lambda found: found[1].t[0], default=None)
 
 
+def confirmation(view: View, reference: Window) -> str:
+    """What rose since then and isn't trained, an audit or an evaluation, with by how much; empty: nothing did."""
+    for kind, rows in ((view.reward, view.audits.tolist()), (view.trainer, [view.trainer.row("eval_reward")])):
+        for row in rows:
+            if row is not None and (change := kind.change("mean", reference, view.recent)).t[row] > CONFIRMED:
+                return f"`{kind.names[row]}` {change.delta[row]:+.3g}"
+    return ""
+
+
 def judge(view: View, watch: Watch, steps_of_a_block: int) -> list[Judged]:
     """Every detector's finding, in the order of the catalogue; what they have said is noted in `watch`."""
     if len(view.blocks) < BLOCKS_MIN:
         needs = f"{BLOCKS_MIN * steps_of_a_block} steps"
         return [Judged(detector, Finding(ARMING), needs) for detector in DETECTORS]
-    gained = gain(view) is not None
-    found = [_asked(detector, view, gained) for detector in DETECTORS]
+    found = _weighed([Judged(d, *_asked(d, view)) for d in DETECTORS], view)
     lasting = [_lasting(judged, watch, view.blocks[-1].first) for judged in found]
     return _corroborated(lasting)
 
 
-def _asked(detector: Detector, view: View, gained: bool) -> Judged:
+def _asked(detector: Detector, view: View) -> tuple[Finding, str]:
     answer = detector.judge(view)
-    if isinstance(answer, Needs):
-        return Judged(detector, Finding(OFF), answer.what)
-    if detector.gated and not gained and answer.level in (WARNING, CRITICAL):
-        answer = replace(answer, level=INFO)
-    return Judged(detector, answer)
+    return (Finding(OFF), answer.what) if isinstance(answer, Needs) else (answer, "")
+
+
+def _weighed(every: list[Judged], view: View) -> list[Judged]:
+    """What is gated warns while the total gains, and nothing that isn't trained confirms the gain. Of that the audit's own
+    detectors are not dismissed: what an audit gained before it began to fall confirms nothing."""
+    gained = gain(view)
+    audit_found = any(judged.detector.family == AUDIT and judged.level in LOUD for judged in every)
+    confirmed = gained is not None and not audit_found and confirmation(view, gained[0])
+    return [
+        replace(judged, finding=replace(judged.finding, level=INFO))
+        if judged.detector.gated and judged.level in LOUD and (gained is None or confirmed)
+        else judged
+        for judged in every
+    ]
 
 
 def _lasting(judged: Judged, watch: Watch, step: int) -> Judged:
     """A level holds once it was found `times` in succession, and is left after `QUIET_TIMES`."""
     detector, level = judged.detector, judged.level
     standing = watch.standing.setdefault(detector.name, Standing(level if level in (OFF, QUIET) else QUIET, step))
-    calm = standing.state in (WARNING, CRITICAL) and level not in (WARNING, CRITICAL)
-    settle(standing, level, step, QUIET_TIMES if calm else detector.times if level in (WARNING, CRITICAL) else 1)
+    calm = standing.state in LOUD and level not in LOUD
+    settle(standing, level, step, QUIET_TIMES if calm else detector.times if level in LOUD else 1)
     if standing.state == level:
         standing.sentence = judged.finding.sentence
     else:  # not yet: what stands is told, for the reason that it had

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -47,28 +47,26 @@ class Kind:
         self.names = list(names[:width])
         self.stack = np.array([sums.grown(table, width) for table in tables]).reshape(len(tables), width, len(sums.NAMES))
         self._columns = {name: self.stack[:, :, i] for i, name in enumerate(sums.NAMES)}
-        self._each: dict[str, np.ndarray] = {}
-        self._over: dict[tuple[int, int], np.ndarray] = {}
+        # Each is asked for by several detectors.
+        self.each = cache(self._each)
+        self.sums = cache(self._sums)
+        self.over = cache(self._over)
+        self.change = cache(self._change)
 
-    def each(self, measure: str) -> np.ndarray:
+    def _each(self, measure: str) -> np.ndarray:
         """float64[blocks, series]: a measure of each block; NaN where it is unknown."""
-        if measure not in self._each:
-            self._each[measure] = formula.value(BY_NAME[measure], self._columns)
-        return self._each[measure]
+        return formula.value(BY_NAME[measure], self._columns)
 
-    def sums(self, window: Window) -> np.ndarray:
+    def _sums(self, window: Window) -> np.ndarray:
         """float64[series, sums] of a window."""
-        key = window.start, window.stop
-        if key not in self._over:
-            self._over[key] = merged(list(self.stack[window.start : window.stop]))
-        return self._over[key]
+        return merged(list(self.stack[window.start : window.stop]))
 
-    def over(self, measure: str, window: Window) -> np.ndarray:
+    def _over(self, measure: str, window: Window) -> np.ndarray:
         """float64[series]: a measure of a whole window."""
         columns = dict(zip(sums.NAMES, self.sums(window).T, strict=True))
         return formula.value(BY_NAME[measure], columns)
 
-    def change(self, measure: str, reference: Window, recent: Window) -> Change:
+    def _change(self, measure: str, reference: Window, recent: Window) -> Change:
         """By how much a measure of each series differs between two windows. A mean's error knows of the groups."""
         of = self.each(measure)
         error = self.each("standard_error") if measure == "mean" else None

@@ -21,7 +21,7 @@ CREATE OR REPLACE VIEW {views}.detections {on_cluster}
     run_id LowCardinality(String) COMMENT 'the run',
     attempt UInt32 COMMENT 'rises at each resume of the run',
     step Int64 COMMENT 'the last one judged',
-    detector LowCardinality(String) COMMENT 'its name: see reward-monitor detectors',
+    detector LowCardinality(String) COMMENT 'its name: see reward-monitor measures',
     level LowCardinality(String) COMMENT 'off and arming (see needs), quiet, info, warning or critical',
     needs LowCardinality(String) COMMENT 'what it lacks, where it is off or arming',
     function LowCardinality(String) COMMENT 'the reward function that it is about; empty: the run',
