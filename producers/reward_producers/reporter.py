@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +25,7 @@ from reward_schemas.topics import EVENT_BYTES_MAX
 from reward_producers import kafka_settings
 from reward_producers.columns import Functions, functions_of, rollout, size_of, trainer_step
 from reward_producers.errors import RewardInputError
+from reward_producers.file_producer import FileProducer, folder_name
 from reward_producers.kafka_settings import Kafka
 from reward_producers.sender import Counts, Sender
 from reward_producers.vectors import Vector
@@ -39,6 +41,7 @@ def start_run(
     *,
     run_id: str | None = None,
     brokers: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     rank: int | None = None,
     world_size: int | None = None,
     attempt: int | None = None,
@@ -48,13 +51,16 @@ def start_run(
     strict: bool = False,
     queue_bytes_max: int = QUEUE_BYTES_MAX,
 ) -> Reporter:
-    """Starts reporting a run to Kafka; every rank of the run calls it, with the same run id.
+    """Starts reporting a run, to Kafka or into a directory; every rank of the run calls it, with the same run id.
+
+    data_dir: a directory for what `reward-monitor analyze` reads, without any broker: each process writes
+    DATA_DIR/RUN_ID/*.events.
 
     functions: names to weights, or `RewardFunction`s. What isn't given comes from the environment:
-    REWARD_MONITOR_KAFKA_BROKERS and the other settings of Kafka, REWARD_MONITOR_RUN_ID, REWARD_MONITOR_ATTEMPT, and RANK
-    and WORLD_SIZE of the launcher.
+    REWARD_MONITOR_KAFKA_BROKERS and the other settings of Kafka, REWARD_MONITOR_DATA_DIR, REWARD_MONITOR_RUN_ID,
+    REWARD_MONITOR_ATTEMPT, and RANK and WORLD_SIZE of the launcher.
     strict: raise `RewardInputError` for a call that doesn't fit, instead of counting it and warning once.
-    Raises ValueError where no run can be started: no brokers, no common run id, unusable functions.
+    Raises ValueError where no run can be started: neither brokers nor a directory, no common run id, unusable functions.
     """
     rank = _from_environment(rank, "RANK", 0)
     world_size = _from_environment(world_size, "WORLD_SIZE", 1)
@@ -63,9 +69,14 @@ def start_run(
         raise ValueError(f"rank {rank} of {world_size}: pass rank=... and world_size=..., or set RANK and WORLD_SIZE")
     if not 0 <= attempt < 2**32:
         raise ValueError(f"attempt {attempt}: pass attempt=... or set REWARD_MONITOR_ATTEMPT, 1 for the run's first start")
-    kafka = kafka_settings.of_environment(os.environ, brokers)
-    if kafka is None:
-        raise ValueError("no brokers: pass brokers='host:port' or set REWARD_MONITOR_KAFKA_BROKERS")
+    folder = data_dir or (None if brokers else os.environ.get("REWARD_MONITOR_DATA_DIR"))
+    kafka = None if folder else kafka_settings.of_environment(os.environ, brokers)
+    if folder and brokers:
+        raise ValueError("brokers and data_dir: a run is reported to one of them")
+    if kafka is None and not folder:
+        raise ValueError(
+            "no brokers: pass brokers='host:port' or set REWARD_MONITOR_KAFKA_BROKERS; or data_dir='runs', for a run without any"
+        )
     run_id = run_id or os.environ.get("REWARD_MONITOR_RUN_ID")
     if not run_id:
         if world_size > 1:
@@ -87,7 +98,8 @@ def start_run(
     except Refused as refused:
         raise RewardInputError(refused.field, refused.reason) from None
     identity = Identity(run_id, attempt, rank, secrets.randbits(64), 0)
-    reporter = Reporter(identity, table, world_size, kafka, strict, queue_bytes_max)
+    place = kafka or FileProducer(Path(folder or ".") / folder_name(run_id), f"{attempt}-{rank}-{identity.session:016x}")
+    reporter = Reporter(identity, table, world_size, place, strict, queue_bytes_max)
     reporter.put(started)
     return reporter
 
@@ -107,7 +119,7 @@ class Reporter:
         identity: Identity,
         functions: tuple[RewardFunction, ...],
         senders: int,
-        kafka: Kafka,
+        place: Kafka | FileProducer,
         strict: bool,
         queue_bytes_max: int,
     ) -> None:
@@ -116,7 +128,7 @@ class Reporter:
         self._seq = -1
         self._warned: set[str] = set()
         self._finished = threading.Lock()
-        self._sender = Sender(kafka, self._event, queue_bytes_max)
+        self._sender = Sender(place, self._event, queue_bytes_max)
 
     @property
     def counts(self) -> Counts:

@@ -12,7 +12,8 @@ from reward_schemas.encode import encode_event
 from reward_schemas.events import Event, RunEvent, RunState, SenderReport
 from reward_schemas.topics import EVENTS
 
-from reward_producers.kafka import KafkaError, KafkaException, Message, producer
+from reward_producers.file_producer import FileProducer
+from reward_producers.kafka import KafkaError, KafkaException, Message, Producer, producer
 from reward_producers.kafka_settings import Kafka
 
 log = logging.getLogger("reward_monitor")
@@ -42,7 +43,7 @@ class Counts:
 class Sender:
     """Sends events of one (run, rank, session) in their order; at most `queue_bytes_max` wait here, and as many in librdkafka."""
 
-    def __init__(self, kafka: Kafka, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
+    def __init__(self, place: Kafka | FileProducer, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
         self.counts = Counts()
         self._event_of = event_of  # numbers a body and stamps it with the time
         self._queue_bytes_max = queue_bytes_max
@@ -53,7 +54,9 @@ class Sender:
         self._closing = False
         # librdkafka keeps what is not delivered yet, by default up to 1 GiB.
         kafka_bytes_max = max(queue_bytes_max, _KAFKA_QUEUE_BYTES_MIN)
-        self._producer = producer(kafka, queue_buffering_max_kbytes=kafka_bytes_max // 1024)
+        self._producer: Producer | FileProducer = (
+            place if isinstance(place, FileProducer) else producer(place, queue_buffering_max_kbytes=kafka_bytes_max // 1024)
+        )
         self._thread = threading.Thread(target=self._run, name="reward-monitor-sender", daemon=True)
         self._thread.start()
 
@@ -112,7 +115,7 @@ class Sender:
             while not self._produced(payload, key):
                 self._producer.poll(0.1)
         except Exception as error:  # noqa: BLE001 - one event that can't be sent must not end the thread that sends the others
-            self.counts.drop(error.args[0].name() if isinstance(error, KafkaException) else "cannot be encoded")
+            self.counts.drop(_reason(error))
             log.warning("run %s: an event was dropped and counted: %r", event.identity.run_id, error)
 
     def _produced(self, payload: bytes, key: bytes) -> bool:
@@ -122,8 +125,15 @@ class Sender:
             return False
         return True
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, error: KafkaError | None, _: Message | None) -> None:
         if error is None:
             self.counts.delivered += 1
         else:
             self.counts.drop(error.name())
+
+
+def _reason(error: Exception) -> str:
+    """Why an event couldn't be sent, in few words: they are counted."""
+    if isinstance(error, KafkaException):
+        return str(error.args[0].name())
+    return f"not written: {error.strerror}" if isinstance(error, OSError) else "cannot be encoded"

@@ -67,11 +67,13 @@ def bits(values: np.ndarray) -> bytes:
 
 def test_the_tracker_and_clickhouse_have_the_same_bits(monitor: Pipeline) -> None:
     rng, tracker = np.random.default_rng(11), RewardMetricsTracker(FUNCTIONS)
-    steps, windows = {}, {}
+    steps, windows, verdicts = {}, {}, {}
     with start_run("tracked", FUNCTIONS, brokers=monitor.brokers, strict=True) as run:
         for step in STEPS:
             steps[step] = report_and_track(run, tracker, step, rng)
             windows.setdefault(step, steps[step].window)  # rows of windows stay as they were judged
+            if said := tracker.verdict:
+                verdicts[said.step] = said
     await_finished(monitor, [run.run_id])
 
     client = monitor.writer()
@@ -85,6 +87,13 @@ def test_the_tracker_and_clickhouse_have_the_same_bits(monitor: Pipeline) -> Non
             f"SELECT step, function, {', '.join(m.name for m in MEASURES)} FROM rewards.steps WHERE run_id = {{run:String}}",
             run=run.run_id,
         )
+        judged = client.query(
+            "SELECT step, state, sentence, since_step FROM rewards.verdicts WHERE run_id = {r:String}", r=run.run_id
+        )
+        detections = client.query(
+            "SELECT step, detector, level, sentence, statistic, p, standard_error FROM rewards.detections WHERE run_id = {r:String}",
+            r=run.run_id,
+        )
     finally:
         client.close()
     landed = {tuple(row[:4]): np.array([np.nan if x is None else x for x in row[4:]]) for row in found}
@@ -94,6 +103,16 @@ def test_the_tracker_and_clickhouse_have_the_same_bits(monitor: Pipeline) -> Non
     assert tracked.keys() == landed.keys()
     assert [key for key in tracked if bits(tracked[key]) != bits(landed[key])] == []
     assert len({key[0] for key in tracked}) == 3 and len(tracked) > 2000
+
+    assert len(verdicts) == 12 and len({said.state for said in verdicts.values()}) > 1
+    landed_verdicts = {row[0]: row for row in judged if row[0] in verdicts}  # at its end the run was judged once more
+    assert landed_verdicts == {step: (step, said.state, said.sentence, said.since_step) for step, said in verdicts.items()}
+    told = {
+        (said.step, d.detector, d.level, d.sentence, d.statistic, d.p, d.standard_error)
+        for said in verdicts.values()
+        for d in said.detections
+    }
+    assert {row for row in detections if row[0] in verdicts} == told
 
     assert len(view) == 5 * len(steps)
     for step, function, *values in view:

@@ -1,0 +1,1 @@
+"""Places to look: reports of runs."""
