@@ -151,7 +151,7 @@ def _detrended(values: np.ndarray) -> np.ndarray:
         return values
     near = np.lib.stride_tricks.sliding_window_view(np.pad(values, BLOCK // 2, mode="reflect"), 2 * (BLOCK // 2) + 1)
     middle = [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in near]
-    return values - np.array(middle)
+    return np.asarray(values - np.array(middle))
 
 
 def _groups(groups: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
@@ -35,7 +36,8 @@ h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
 .verdict { border-left: .4rem solid var(--state); padding: .4rem 1rem; font-size: 1.15rem; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; } .soft { color: var(--soft); }
+td { white-space: nowrap; } td.prose { white-space: normal; min-width: 22rem; }
+th { color: var(--soft); font-weight: 600; } code { font-size: .92em; } .soft { color: var(--soft); }
 .critical { color: #c8253c; font-weight: 600; } .warning { color: #d98b00; font-weight: 600; }
 """
 
@@ -57,7 +59,7 @@ def _run(made: RunReport, run: RunData) -> Iterator[str]:
     state = made.verdict.state if made.verdict else ""
     colour = (BAD | GOOD).get(state, _GREY)
     yield f"<h2>{escape(made.run_id)}</h2>"
-    yield f'<p class="verdict" style="--state: {colour}">{escape(made.sentence)}</p>'
+    yield f'<p class="verdict" style="--state: {colour}">{_prose(made.sentence)}</p>'
     yield f'<p class="soft">Steps {made.steps[0]} to {made.steps[1]}.</p>'
     if made.detections:
         yield _detections(made)
@@ -84,7 +86,7 @@ def _detections(made: RunReport) -> str:
         (
             f'<span class="{d.level}">{escape(d.level)}</span>',
             escape(d.detector),
-            escape(d.sentence or (f"needs {d.needs}" if d.needs else "")),
+            _prose(d.sentence or (f"needs {d.needs}" if d.needs else "")),
             "" if d.level in ("off", "arming") else f"{d.recent_from} to {d.recent_to - 1}",
             _figure(d.statistic),
             _figure(d.threshold),
@@ -132,8 +134,18 @@ def _comparisons(found: Sequence[Comparison]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are HTML already."""
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    lines = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><tr>{"".join(f"<th>{name}</th>" for name in head)}</tr>{lines}</table></div>'
+
+
+def _cell(cell: str) -> str:
+    long = len(cell) > 40  # a sentence, or a hostile name
+    return f'<td class="prose">{cell}</td>' if long else f"<td>{cell}</td>"
+
+
+def _prose(sentence: str) -> str:
+    """A sentence with names in backticks."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(sentence))
 
 
 def _figure(value: float) -> str:
@@ -159,10 +171,11 @@ def _charts(run: RunData) -> Iterator[str]:
 def _chart(run: RunData, title: str, unit: str, series: Mapping[str, tuple[np.ndarray, np.ndarray | None]]) -> str:
     figure = go.Figure()
     steps = run.steps.tolist()
-    for i, (name, (values, errors)) in enumerate(series.items()):
+    places = [*run.functions]
+    for name, (values, errors) in series.items():
         if not np.isfinite(values).any():
             continue
-        colour = COLOURS[i % len(COLOURS)]
+        colour = COLOURS[places.index(name) % len(COLOURS) if name in places else 0]  # a function has one in all charts
         if errors is not None and np.isfinite(errors).any():
             reach = NORMAL * np.where(np.isfinite(errors), errors, 0.0)
             edge = np.concatenate([values + reach, (values - reach)[::-1]])
