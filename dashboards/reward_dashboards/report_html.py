@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from reward_engine.statistics.needs import Needs
 
 from reward_dashboards.analysis import NORMAL, SIGNIFICANT, Comparison, FunctionReport, Report, RunReport
-from reward_dashboards.report_text import number
+from reward_dashboards.report_text import groups_of, number
 from reward_dashboards.runs import RunData
 
 COLOURS = (
@@ -86,7 +86,7 @@ def _detections(made: RunReport) -> str:
         (
             f'<span class="{d.level}">{escape(d.level)}</span>',
             escape(d.detector),
-            _prose(d.sentence or (f"needs {d.needs}" if d.needs else "")),
+            _prose(d.sentence + groups_of(d) or (f"needs {d.needs}" if d.needs else "")),
             "" if d.level in ("off", "arming") else f"{d.recent_from} to {d.recent_to - 1}",
             _figure(d.statistic),
             _figure(d.threshold),

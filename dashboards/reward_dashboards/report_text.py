@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from reward_engine.statistics.needs import Needs
+from reward_schemas.results_pb2 import Detection
 
 from reward_dashboards.analysis import SIGNIFICANT, Comparison, FunctionReport, Number, Report, RunReport
 
@@ -26,7 +27,9 @@ def _run(run: RunReport) -> Iterator[str]:
     yield textwrap.fill(run.sentence, WIDTH)
     loud = sorted((d for d in run.detections if d.level in _LOUD), key=lambda d: _LOUD.index(d.level))
     for d in loud:
-        yield textwrap.fill(f"  {d.level:8}  {d.detector}: {printable(d.sentence)}", WIDTH, subsequent_indent=" " * 12)
+        yield textwrap.fill(
+            f"  {d.level:8}  {d.detector}: {printable(d.sentence)}{groups_of(d)}", WIDTH, subsequent_indent=" " * 12
+        )
     for level in ("quiet", "arming", "off"):
         names = [f"{d.detector} (needs {d.needs})" if d.needs else d.detector for d in run.detections if d.level == level]
         if names:
@@ -70,6 +73,11 @@ def _comparisons(found: Sequence[Comparison]) -> Iterator[str]:
         for c in found
     ]
     yield from table(("runs", "function", "difference", "in std", "p"), rows)
+
+
+def groups_of(found: Detection) -> str:
+    """Which groups show it, for the end of a sentence."""
+    return f" (as in groups {', '.join(map(str, found.examples))} of the last step)" if found.examples else ""
 
 
 def number(of: Number, *, signed: bool = False) -> str:

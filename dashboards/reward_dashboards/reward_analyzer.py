@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class RewardAnalyzer:
         """For programs: unknown numbers are null."""
         made = {
             "runs": [_plain_run(run) for run in self.report.runs],
-            "comparisons": [asdict(c) for c in self.report.comparisons],
+            "comparisons": self.report.comparisons,
         }
         return json.dumps(_plain(made), indent=2, ensure_ascii=False) + "\n"
 
@@ -95,7 +95,7 @@ class RewardAnalyzer:
 
 def _plain_run(run: RunReport) -> dict[str, Any]:
     verdict = MessageToDict(run.verdict, preserving_proto_field_name=True) if run.verdict else None
-    return {"run_id": run.run_id, "steps": run.steps, "verdict": verdict, "functions": [asdict(of) for of in run.functions]}
+    return {"run_id": run.run_id, "steps": run.steps, "verdict": verdict, "functions": run.functions}
 
 
 def _plain(value: Any) -> Any:
@@ -106,6 +106,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, Needs):
         return {"needs": value.what}
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if value == "NaN" or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value

@@ -183,6 +183,11 @@ class Block:
         number = np.maximum(have.sum(axis=1), 1)
         return np.where(have.any(axis=1), self._offsets[0] + np.where(have, self.group_offsets, 0.0).sum(axis=1) / number, 0.0)
 
+    @property
+    def group_means(self) -> np.ndarray:
+        """float64[K, P]: each group's mean; NaN where it has no value."""
+        return np.where(self.group_counts > 0, self._offsets[0][:, None] + self.group_offsets, np.nan)
+
     @cached_property
     def group_squares(self) -> np.ndarray:
         """float64[K]: the sum of squared deviations of the group means from their mean."""

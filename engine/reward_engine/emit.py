@@ -68,6 +68,7 @@ def _detection(view: View, judged: Judged) -> Detection:
         recent_from=recent[0],
         recent_to=recent[1],
         groups=view.groups() if len(view.recent) else 0,
+        examples=judged.examples,
         sentence=found.sentence,
         since_step=judged.since,
     )

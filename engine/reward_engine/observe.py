@@ -160,6 +160,8 @@ def _rollout(run: Run, body: Rollout, moment: Moment, out: Emitter) -> None:
     columns = body.of_completions
     room(run.series[COMPLETION], columns, "columns", "columns of completions")
     what, groups, waiting = said_of(run.series[REWARD], body)
+    if what.shown is not None:
+        run.watch.shown = what.shown
     _place(run, REWARD, body.step, what, moment, body.more, out, groups, waiting)
     if columns:
         what = said_of_completions(run.series[COMPLETION], columns)

@@ -9,6 +9,7 @@ import numpy as np
 
 from reward_engine import bounds, sketch, sums
 from reward_engine.block import Block
+from reward_engine.detectors.blocks import Shown
 from reward_engine.groups import Groups
 from reward_engine.sketch import Sketch
 from reward_engine.state import Lane, Merged, Pane, Rolling, Series, Waiting
@@ -19,12 +20,13 @@ BLOCK = 10  # slots
 @dataclass(frozen=True)
 class Said:
     """What a message says of the series `rows`: sums, float64[K, sums], products of those among the
-    first PRODUCTS_MAX, float64[k, k], or None where it has no groups, and the sketch."""
+    first PRODUCTS_MAX, float64[k, k], or None where it has no groups, the sketch, and groups that are shown as examples."""
 
     rows: np.ndarray
     table: np.ndarray
     products: np.ndarray | None = None
     sketch: Sketch | None = None
+    shown: Shown | None = None
 
 
 @np.errstate(over="ignore", invalid="ignore")  # as in the sums: what overflows is unknown
@@ -35,6 +37,7 @@ def said(rows: np.ndarray, block: Block, *, groups_alone: bool = False) -> Said:
         sums.reduce(block, values=not groups_alone),
         block.products(rows < bounds.PRODUCTS_MAX) if block.groups else None,
         None if groups_alone else sketch.counted(rows, block.values, block.finite),
+        None if groups_alone or block.groups is None else Shown.of(rows, block.groups.ids, block.group_means, block.flat[0]),
     )
 
 

@@ -22,6 +22,7 @@ STEPS = 10  # of a block. Rewards of neighbouring steps are alike; means of ten 
 STEPS_MIN = 2
 FIRST, LAST = 5, 20
 BLOCKS_PLANNED = 80  # a run that is planned shorter than so many blocks gets shorter ones
+SHOWN = 128  # groups of the last message, among which examples are sought
 SERIES_MAX = 64  # of a kind: so many are judged, the total and the first functions among them
 _COUNT, _CENTRE = sums.INDEX["count"], sums.INDEX["centre"]
 _PLANNED = ("planned_steps", "max_steps", "num_steps", "total_steps", "steps")
@@ -55,6 +56,23 @@ class Jump(Struct, array_like=True):
     direction: int
 
 
+class Shown(Struct, array_like=True):
+    """Some groups of the last message, to show as examples. ids: int32[P]; means: float64[series, P] of each in each; flat: uint8[P],
+    whether the total is the same in all of it."""
+
+    ids: np.ndarray
+    means: np.ndarray
+    flat: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, ids: np.ndarray, means: np.ndarray, flat: np.ndarray) -> Shown:
+        """Of the series `rows`, of which the means are, [K, P]."""
+        kept = rows < SERIES_MAX
+        table = np.full((int(rows[kept].max(initial=-1)) + 1, min(len(ids), SHOWN)), np.nan)
+        table[rows[kept]] = means[kept, :SHOWN]
+        return cls(ids[:SHOWN].astype(np.int32), table, flat[:SHOWN].astype(np.uint8))
+
+
 class Watch(Struct, array_like=True):
     """What the detectors of a run remember."""
 
@@ -66,6 +84,7 @@ class Watch(Struct, array_like=True):
     standing: dict[str, Standing] = field(default_factory=dict)  # by detector; "" is the verdict
     shift: Shift = field(default_factory=Shift)
     jumps: dict[str, Jump] = field(default_factory=dict)  # the last one of each reward function
+    shown: Shown | None = None
 
     def add(self, block: Block) -> None:
         """Keeps a block, and drops the oldest that is neither of the first nor of the last."""

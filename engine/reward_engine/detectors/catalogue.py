@@ -15,6 +15,7 @@ DETECTORS: tuple[Detector, ...] = (
         SIGNAL,
         signal_integrity,
         "rewards of the last block that are missing, not finite, out of the declared range, or constant where they varied",
+        shown_by="low",
     ),
     Detector(
         "advantage collapse",
@@ -24,6 +25,7 @@ DETECTORS: tuple[Detector, ...] = (
         not_means="cheating: what is solved is flat as well, and is said to be so",
         times=3,
         source="DAPO 2503.14476",
+        shown_by="flat",
     ),
     Detector(
         "off-policy",
@@ -39,6 +41,7 @@ DETECTORS: tuple[Detector, ...] = (
         "the total holds or rises while an audit falls, or what is rewarded more within groups is worse by the audit",
         gated=True,
         source="Gao et al. 2210.10760; Pan et al. 2201.03544; Price 1970",
+        shown_by="low",
     ),
     Detector(
         "train-eval gap",
@@ -55,6 +58,7 @@ DETECTORS: tuple[Detector, ...] = (
         "one trained function rises while another falls",
         not_means="a fault by itself: what is weighted more may be bought with what is weighted less",
         gated=True,
+        shown_by="low",
     ),
     Detector(
         "takeover",

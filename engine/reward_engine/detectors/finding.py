@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
+from typing import Literal
 
 from reward_engine.detectors.view import View, Window
 from reward_engine.statistics.needs import Needs
@@ -36,7 +37,8 @@ class Detector:
 
     family: "signal" (are the rewards sound, do they teach), or a way to cheat. gated: what it finds is no more than information
     while the total reward doesn't rise. times: so often in succession it has to be found to be believed. means: what it
-    finds, not_means: what it must not be taken for. source: a reference.
+    finds, not_means: what it must not be taken for. shown_by: groups that are examples of it have its function high, or are rewarded
+    although it is low, or are flat. source: a reference.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Detector:
     judge: Callable[[View], Finding | Needs]
     means: str
     not_means: str = ""
+    shown_by: Literal["high", "low", "flat"] = "high"
     gated: bool = False
     times: int = 1
     source: str = ""

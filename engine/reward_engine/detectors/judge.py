@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from reward_engine.detectors.blocks import Standing, Watch
+import numpy as np
+
+from reward_engine.detectors.blocks import Shown, Standing, Watch
 from reward_engine.detectors.catalogue import DETECTORS
 from reward_engine.detectors.finding import ARMING, AUDIT, CRITICAL, INFO, OFF, QUIET, SIGNAL, WARNING, Detector, Finding
 from reward_engine.detectors.view import BLOCKS_MIN, View, Window
@@ -12,6 +14,7 @@ from reward_engine.statistics.change import Change
 from reward_engine.statistics.needs import Needs
 
 GAINED = 3.5  # t of the total
+EXAMPLES = 3  # groups
 CONFIRMED = 2.0  # t of an audit or of an evaluation that rises as well
 LOUD = (WARNING, CRITICAL)
 QUIET_TIMES = 3  # in succession until a detector that had found something is quiet
@@ -25,6 +28,7 @@ class Judged:
     finding: Finding
     needs: str = ""
     since: int = 0
+    examples: tuple[int, ...] = ()
 
     @property
     def level(self) -> str:
@@ -57,7 +61,7 @@ def judge(view: View, watch: Watch, steps_of_a_block: int) -> list[Judged]:
         return [Judged(detector, Finding(ARMING), needs) for detector in DETECTORS]
     found = _weighed([Judged(d, *_asked(d, view)) for d in DETECTORS], view)
     lasting = [_lasting(judged, watch, view.blocks[-1].first) for judged in found]
-    return _corroborated(lasting)
+    return [_shown(judged, view, watch.shown) for judged in _corroborated(lasting)]
 
 
 def _asked(detector: Detector, view: View) -> tuple[Finding, str]:
@@ -90,6 +94,30 @@ def _lasting(judged: Judged, watch: Watch, step: int) -> Judged:
     else:  # not yet: what stands is told, for the reason that it had
         judged = replace(judged, finding=replace(judged.finding, level=standing.state, sentence=standing.sentence))
     return replace(judged, since=standing.since)
+
+
+def _shown(judged: Judged, view: View, shown: Shown | None) -> Judged:
+    """With groups of the last step that show it."""
+    if shown is None or judged.level not in (INFO, *LOUD) or not len(shown.means):
+        return judged
+    row = view.reward.row(judged.finding.series) or 0
+    of = shown.means[min(row, len(shown.means) - 1)]
+    how = judged.detector.shown_by
+    if how == "flat":
+        score = np.where(shown.flat > 0, shown.means[0], np.nan)
+    else:
+        score = of if how == "high" or row == 0 else _ranks(shown.means[0]) - _ranks(of)
+    known = np.flatnonzero(np.isfinite(score))
+    best = known[np.argsort(-score[known], kind="stable")][:EXAMPLES]
+    return replace(judged, examples=tuple(shown.ids[best].tolist()))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """float64[P]: places in ascending order; NaN stays."""
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values))
+    ranks[order] = np.arange(len(values))
+    return np.where(np.isfinite(values), ranks, np.nan)
 
 
 def settle(standing: Standing, state: str, step: int, times: int) -> None:

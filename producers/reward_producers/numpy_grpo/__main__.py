@@ -37,9 +37,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{options.rank:4}{batch.step:6}{means}", flush=True)
 
     run = report = None
-    if options.brokers:
+    if options.brokers or options.data_dir:
         run = start_run(
-            "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, rank=options.rank,
+            "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, data_dir=options.data_dir, rank=options.rank,
             world_size=options.world_size, trainer="reward_producers.numpy_grpo", config={**asdict(config), "kl_estimator": "k3"},
             tags={"environment": options.environment, "seed": str(config.seed)},
         )  # fmt: skip
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--world-size", type=int, default=1)
     parser.add_argument("--rendezvous", type=Path, help="path of a socket at which several ranks meet")
     parser.add_argument("--brokers", help="report to this Kafka, host:port; without: only print")
+    parser.add_argument("--data-dir", help="report into this directory, for `reward-monitor analyze`")
     parser.add_argument("--run-id", help="the same for all ranks; needed for several that report")
     parser.add_argument("--pause-ms", type=int, default=0, help="sleep after each step")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="how long to wait for another rank")

@@ -152,6 +152,7 @@ def test_what_goes_on_is_found_and_told(detector: str, level: str, function: str
     assert found.series in (function, "total") and found.sentence.strip()
     assert 80 <= found.since_step <= 230
     assert np.isfinite(found.statistic) and found.recent_to > found.recent_from and found.groups > 0
+    assert len(found.examples) == 3 and set(found.examples) <= set(range(GROUPS))
     bad = {v.state for v in verdicts} & {"suspicious", "hacking", "broken"}
     if BY_NAME[detector].family == SIGNAL:
         assert level != "critical" or "broken" in bad
