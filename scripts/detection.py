@@ -197,7 +197,7 @@ def _summary(judged: list[Judged]) -> str:
 def _families(judged: list[Judged]) -> str:
     rows = []
     for family in FAMILIES:
-        of = [run for run in judged if run.family is family]
+        of = [run for run in judged if run.family == family]
         if not of:
             continue
         labels = Counter(run.label.klass for run in of if run.column == COLUMNS[0])

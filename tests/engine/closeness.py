@@ -47,7 +47,8 @@ NEAR: dict[str, Callable[[Sums], np.ndarray]] = {
     "spread": lambda s: SUM_RTOL * s["spread"] + 2 * s["n"] * s["d"],
     "spread_squares": _squares("within"),
     "spread_fourths": lambda s: 2 * (s["spread_squares"] + _squares("within")(s)) * _squares("within")(s),
-    "total_within": lambda s: np.repeat(_squares("within")(s)[0], len(s["n"])),
+    # of the total's own deviations, in all groups or in those that a function scored
+    **dict.fromkeys(("total_within", "scored_total_within"), lambda s: np.repeat(_squares("within")(s)[0], len(s["n"]))),
     "total_product": _products,
     "weighted_product": lambda s: WEIGHT_MAX * _products(s),
     "length_product": lambda s: _pairs(s["n"], s["d"], s["length_within"], SUM_RTOL, s["length_squares"]),

@@ -10,7 +10,7 @@ from typing import Literal
 from reward_engine.detectors.view import View, Window
 from reward_engine.statistics.needs import Needs
 
-LEVELS = OFF, ARMING, QUIET, INFO, WARNING, CRITICAL = ("off", "arming", "quiet", "info", "warning", "critical")
+OFF, ARMING, QUIET, INFO, WARNING, CRITICAL = ("off", "arming", "quiet", "info", "warning", "critical")
 
 
 @dataclass(frozen=True)

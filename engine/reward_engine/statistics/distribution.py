@@ -10,7 +10,6 @@ from reward_engine.statistics.needs import Needs
 
 FAR = 0.3  # of the reference's standard deviation
 CERTAIN = 0.01
-UNSTABLE = 0.2
 _SMOOTHED = 0.5  # of an observation in every bin of the stability index: an empty one would make it infinite
 
 
@@ -18,7 +17,7 @@ _SMOOTHED = 0.5  # of an observation in every bin of the stability index: an emp
 class Difference:
     """wasserstein: earth mover's distance by the reference's standard deviation (infinite where that is 0 and they differ). ks, p:
     Kolmogorov and Smirnov's, with as many observations as there are groups. stability: population stability index over the
-    reference's tenths."""
+    reference's tenths; above 0.2 is by custom called unstable."""
 
     wasserstein: float
     ks: float

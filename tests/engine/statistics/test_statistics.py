@@ -150,6 +150,9 @@ def test_distances_of_distributions_are_scipys() -> None:
     repeated = difference(np.repeat([0.0, 1.0], [30, 10]), np.ones(40), np.repeat([0.0, 1.0], [10, 30]), np.ones(40), (40, 40))
     assert isinstance(counted, Difference) and isinstance(repeated, Difference)
     assert (counted.wasserstein, counted.ks, counted.p) == pytest.approx((repeated.wasserstein, repeated.ks, repeated.p))
+    assert counted.stability == pytest.approx(
+        2 * (30.5 - 10.5) / 41.5 * np.log(30.5 / 10.5)
+    )  # half an observation in each of three bins
     same = difference(one, np.ones(300), one, np.ones(300), (300, 300))
     assert same == Difference(0.0, 0.0, 1.0, 0.0)
 
