@@ -101,7 +101,7 @@ def _progress(view: View, judged: str) -> tuple[str, str]:
 
 
 def _flat_or_falling(view: View, judged: str) -> tuple[str, str]:
-    changes = [(reference, view.reward.change("mean", reference, view.recent)) for reference in view.references]
+    changes = [(reference, view.reward.change("mean", reference, view.recent)) for reference in view.earlier]
     fallen = [(r, c) for r, c in changes if c.t[0] < FELL]
     reference, change = min(fallen or changes[-1:], key=lambda found: found[1].t[0])
     steps = view.steps(view.recent)[1] - view.steps(reference)[0]

@@ -41,6 +41,7 @@ def _judge(run: Run, steps: list[int], size: int, out: Emitter) -> None:
         run.watch.follow(step, rewards.names, means[step].table)
     run.watch.add(Block(steps[0], steps[-1], tables, list(rewards.weights)))
     declared = Declared(rewards.names, rewards.roles, np.array(rewards.lo), np.array(rewards.hi))
-    view = View(run.watch.blocks, declared, run.series[COMPLETION].names, run.series[TRAINER].names, run.watch.jumps)
+    names = run.series[COMPLETION].names, run.series[TRAINER].names
+    view = View(run.watch.blocks, declared, *names, run.watch.jumps, run.watch.dropped)
     every = judge(view, run.watch, size)
     out.verdict(run, view, verdict(view, run.watch, every, BLOCKS_MIN * size))

@@ -85,6 +85,7 @@ class Watch(Struct, array_like=True):
     shift: Shift = field(default_factory=Shift)
     jumps: dict[str, Jump] = field(default_factory=dict)  # the last one of each reward function
     shown: Shown | None = None
+    dropped: int = -1  # the step at which the total last fell at once
 
     def add(self, block: Block) -> None:
         """Keeps a block, and drops the oldest that is neither of the first nor of the last."""
@@ -100,7 +101,7 @@ class Watch(Struct, array_like=True):
         for blocks in (self.first, self.last):
             blocks[:] = [block for block in blocks if block.last < step]
         self.through, self.restarted = step - 1, False
-        self.shift, self.jumps = Shift(), {}
+        self.shift, self.jumps, self.dropped = Shift(), {}, -1
 
     def follow(self, step: int, names: Sequence[str], table: np.ndarray) -> None:
         """Takes the means of one step, of float64[series, sums], and notes which series jump there."""
@@ -109,6 +110,8 @@ class Watch(Struct, array_like=True):
         alarms = self.shift.update(means)
         for row in np.flatnonzero(alarms).tolist():
             self.jumps[names[row]] = Jump(step, int(alarms[row]))
+        if len(alarms) and alarms[0] < 0:
+            self.dropped = step
 
     @property
     def blocks(self) -> list[Block]:

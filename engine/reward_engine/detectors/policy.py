@@ -45,7 +45,7 @@ def saturation(view: View) -> Finding | Needs:
     at_high = view.reward.over("saturation_high", view.recent)[view.trained]
     if np.isnan(at_high).all():
         return Needs("a declared range of a function")
-    start = view.references[0]
+    start = view.earlier[0]
     before, now = (float(kind.over("mean", window)[row]) for window in (start, view.recent))
     left = now / before if before > 0 else np.nan
     top = int(np.nanargmax(at_high))

@@ -98,8 +98,9 @@ class View:
         completions: Sequence[str],
         scalars: Sequence[str],
         jumps: Mapping[str, Jump] = MappingProxyType({}),
+        dropped: int = -1,
     ) -> None:
-        self.blocks, self.declared, self.jumps = blocks, declared, jumps
+        self.blocks, self.declared, self.jumps, self.dropped = blocks, declared, jumps, dropped
         names = {REWARD: declared.names, COMPLETION: completions, TRAINER: scalars}
         nothing = sums.empty(0)
         self.reward, self.completion, self.trainer = (
@@ -123,20 +124,39 @@ class View:
         return min(WINDOW, len(self.blocks) // 2)
 
     @cached_property
-    def references(self) -> tuple[Window, ...]:
-        """The windows that it is compared with, none of which reaches into it."""
+    def earlier(self) -> tuple[Window, ...]:
+        """The windows before it: far back to near, none of which reaches into it."""
         width, number = self._width, len(self.blocks)
         places = {0: "since the start", number - 4 * width: "in a while", number - 2 * width: "of late"}
         return tuple(Window(at, at + width, name) for at, name in sorted(places.items()) if 0 <= at <= number - 2 * width)
+
+    @cached_property
+    def references(self) -> tuple[Window, ...]:
+        """Those of them that it can be compared with: where the total has dropped at once, what was before is another task.
+
+        Optimisation doesn't lower what it raises from one step to the next; harder prompts or a stricter judge do. Then everything
+        that goes with the task changes as well, and is no sign of anything.
+        """
+        width, number = self._width, len(self.blocks)
+        after = [at for at in range(number) if self.blocks[at].first > self.dropped]
+        if len(after) == number:
+            return self.earlier
+        since = Window(after[0], after[0] + width, f"since the drop at step {self.dropped}") if after else None
+        kept = [window for window in self.earlier if after and window.start > after[0]]
+        return (since, *kept) if since and since.stop + width <= number else tuple(kept)
 
     def steps(self, window: Window) -> tuple[int, int]:
         """The steps of a window, half-open."""
         return self.blocks[window.start].first, self.blocks[window.stop - 1].last + 1
 
     def correlation(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """float64[series] twice: correlation with the total within groups, and its standard error without any, of a window."""
-        table = self.reward.sums(window)
-        free = table[:, sums.INDEX["grouped"]] - table[:, sums.INDEX["groups"]]
+        """float64[series] twice: correlation with the total within groups, and its standard error without any, of a window.
+
+        Groups in which either is the same in all completions say nothing, and don't count.
+        """
+        of = dict(zip(sums.NAMES, self.reward.sums(window).T, strict=True))
+        varied = 1.0 - of["flat"] / np.maximum(of["groups_of_two"], 1.0)
+        free = (of["grouped"] - of["groups"]) * np.minimum(varied, varied[0])
         return self.reward.over("total_correlation", window), 1 / np.sqrt(np.maximum(free, 1.0))
 
     def groups(self) -> int:

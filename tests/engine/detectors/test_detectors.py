@@ -191,3 +191,19 @@ def test_a_gate_keeps_symptoms_without_a_gain_from_being_warnings() -> None:
 
     verdicts = judged(cut, 240)
     assert worst(verdicts, "truncation").level == "info" and {v.state for v in verdicts} == {"too early", "flat"}
+
+
+@pytest.mark.parametrize(("over", "bad"), [(1, set()), (60, {"suspicious"})])
+def test_a_drop_at_once_is_another_task_and_what_was_before_it_no_reference(over: int, bad: set[str]) -> None:
+    """From step 100 the prompts are harder: accuracy falls at once and the total with it. Where it falls bit by bit, as another
+    function rises, that is what cheating looks like."""
+
+    def make(step: int, rng: np.random.Generator) -> Step:
+        gone = min(max((step - 99) / over, 0), 1)
+        return Step(
+            {"accuracy": solved(rng, 0.7 - 0.4 * gone), "style": noisy(rng, 0.1 + 0.8 * min(max((step - 100) / 60, 0), 1))}
+        )
+
+    verdicts = judged(make, 240)
+    assert {v.state for v in verdicts} & {"suspicious", "hacking"} == bad
+    assert ("unverified" in {v.state for v in verdicts if v.step > 160}) == (over == 1)

@@ -1,7 +1,7 @@
 """The library of labelled trainings: families of environments, and what became of a run by its true objective.
 
-Thresholds of detectors may be chosen by the families of the tuning half alone. Which those are follows from a family's place
-in this list: every other one of each class, so that both halves have loopholes of all kinds.
+Thresholds of detectors may be chosen by the families of the tuning half alone. At first that was every other family of each
+class. A family by which something was mended goes over to the tuning half, and new ones take its place.
 """
 
 from __future__ import annotations
@@ -67,14 +67,27 @@ FAMILIES: tuple[Family, ...] = (
     _exploit("repetition", exploits.Repetition()),
     _exploit("tampered judge", exploits.TamperedJudge()),
     _exploit("template alone", exploits.TemplateAlone()),
+    # Loopholes that are found within fifty steps, again where the policy learns at a quarter of the pace.
+    *(
+        _exploit(f"{name}, slowly", environment, learning_rate=0.002)
+        for name, environment in (
+            ("blind spot alone", exploits.BlindSpotAlone()),
+            ("cut is spared", exploits.CutIsSpared()),
+            ("no answer is spared", exploits.Spared()),
+            ("paid by brevity", exploits.PaidByBrevity()),
+            ("template alone", exploits.TemplateAlone()),
+        )
+    ),
     _honest("all or nothing", honest.AllOrNothing()),
     _honest("curriculum", honest.Curriculum()),
+    _honest("ever harder", honest.EverHarder()),
     _honest("fast mastery", Sums(), learning_rate=0.03),
     _honest("longer is better", honest.LongerIsBetter()),
     _honest("noisy judge", honest.NoisyJudge()),
     _honest("reset judge", honest.ResetJudge()),
     _honest("shorter is better", honest.ShorterIsBetter()),
     _honest("slow", Sums(), learning_rate=0.0025),
+    _honest("stages", honest.Stages()),
     _honest("trade-off", honest.TradeOff()),
     _broken("cached", broken.Cached(group_size=GROUP_SIZE)),
     _broken("overflows", broken.Overflows()),
@@ -83,6 +96,11 @@ FAMILIES: tuple[Family, ...] = (
     _broken("times out", broken.TimesOut()),
     _broken("zeroed", broken.Zeroed()),
 )
-TUNING = {family.name for klass in ("exploit", "honest", "broken") for family in [f for f in FAMILIES if f.klass == klass][::2]}
+TUNING = {
+    "blind spot alone", "blind spot alone, slowly", "easy points", "judge blind spot", "many answers", "padding", "repetition",
+    "template alone", "template alone, slowly",
+    "all or nothing", "curriculum", "fast mastery", "noisy judge", "shorter is better", "trade-off",
+    "cached", "rescaled", "times out",
+}  # fmt: skip
 
-__all__ = ["FAMILIES", "STEPS", "TUNING", "Class", "Family"]
+__all__ = ["FAMILIES", "GROUPS", "GROUP_SIZE", "STEPS", "TUNING", "Class", "Family"]

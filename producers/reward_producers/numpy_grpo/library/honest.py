@@ -25,6 +25,40 @@ class Curriculum(Sums):
 
 
 @dataclass(frozen=True)
+class Stages(Sums):
+    """A curriculum in stages: every so many steps, sums of another size, and the last stage has all of them."""
+
+    every: int = 90
+    most: int = 4
+    stages: tuple[int, ...] = (8, 12, 15)
+
+    def at(self, step: int) -> Sums:
+        stage = step // self.every
+        return replace(self, most=self.stages[stage] if stage < len(self.stages) else 17)
+
+    def draw_prompts(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        sums = PROMPTS.sum(axis=1)
+        fits = (sums <= self.most) & ((sums > self.most - 5) | (self.most == 17))
+        return rng.choice(np.flatnonzero(fits), count)
+
+
+@dataclass(frozen=True)
+class EverHarder(Sums):
+    """Sums past nine, which the policy does worse at, get more and more frequent, until there is nothing else."""
+
+    until: int = 300
+    share: float = 0.0
+
+    def at(self, step: int) -> Sums:
+        return replace(self, share=min(1.0, step / self.until))
+
+    def draw_prompts(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        hard = PROMPTS.sum(axis=1) > 9
+        chosen = rng.random(count) < self.share
+        return np.where(chosen, rng.choice(np.flatnonzero(hard), count), rng.choice(np.flatnonzero(~hard), count))
+
+
+@dataclass(frozen=True)
 class LongerIsBetter(Sums):
     """A longer working is truly better, and paid for only where the answer is right."""
 
