@@ -63,6 +63,8 @@ that, it is of the tuning half, and `stages` and `ever harder` took its place. T
   step: see the tables of pace. An audit is worth its groups; audit as many as make some hundred completions in the time in which
   you would want to know.
 
+- **A fifth of little.** Where the policy was never good at what is wanted (`template alone`, `paid by brevity`: a true objective of 0.1
+  at its best), a fifth of that is lost in the noise. The verdict says "rising, unverified: no audit rises with it" long before it warns.
 - **Loopholes that pay from the first step.** Detectors need four blocks, an eightieth of the run each, and compare with what was
   before: where nothing was, they come late.
 - **Without an audit, what costs nothing that is measured.** The verdict then says that the gain is unverified, and does not guess.

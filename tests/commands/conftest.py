@@ -19,7 +19,8 @@ PROGRAM = str(Path(sys.executable).with_name("reward-monitor"))
 
 def command(*arguments: object, stdin: str | None = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs `reward-monitor` to its end."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REWARD_MONITOR_")}
+    # COLUMNS: a worker of pytest-xdist has it, and the program would fold its lines there.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REWARD_MONITOR_") and name != "COLUMNS"}
     return subprocess.run(
         [PROGRAM, *map(str, arguments)], input=stdin, env=clean | (env or {}), capture_output=True, text=True, timeout=120
     )

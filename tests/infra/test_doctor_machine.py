@@ -33,7 +33,7 @@ from tests.infra.doctoring import closed_port, context, look, one, well
 pytestmark = pytest.mark.timeout(60)
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = [str(REPOSITORY / folder) for folder in (".", "schemas", "engine", "store", "producers", "stream_jobs", "infra")]
+SOURCES = [str(REPOSITORY / folder) for folder in (".", "schemas", "engine", "store", "producers", "dashboards", "stream_jobs", "infra")]
 
 
 def local(directory: Path, **settings: object) -> Context:
@@ -76,7 +76,7 @@ def bare(tmp_path: Path) -> Path:
     """A folder of packages as `pip install reward-monitor` leaves it, without an extra."""
     site = tmp_path / "site"
     site.mkdir()
-    for package in ("numpy", "google", "protobuf", "confluent_kafka", "msgspec", "reward_monitor"):
+    for package in ("numpy", "scipy", "google", "protobuf", "confluent_kafka", "msgspec", "reward_monitor"):
         for found in Path(sysconfig.get_path("purelib")).glob(f"{package}*"):
             if found.is_dir():
                 (site / found.name).symlink_to(found)

@@ -169,6 +169,40 @@ RESULTS: dict[str, results_pb2.Result] = {
         )
     ),
     "gap": _result(gap=results_pb2.Gap(from_offset=10, to_offset=20, reason="retention")),
+    "verdict": _result(
+        verdict=results_pb2.Verdict(
+            attempt=2,
+            step=199,
+            state="suspicious",
+            sentence="Suspicious: `форма ✓` fell from 0.9 to 0.4 since the start, since step 150.",
+            since_step=150,
+            judged=11,
+            detections=[
+                results_pb2.Detection(
+                    detector="component divergence",
+                    level="warning",
+                    series="форма ✓",
+                    statistic=-8.5,
+                    threshold=-4.0,
+                    p=2.0**-40,
+                    standard_error=0.0625,
+                    reference_to=50,
+                    recent_from=150,
+                    recent_to=200,
+                    groups=3200,
+                    examples=[-1, 7],
+                    sentence="`форма ✓` fell from 0.9 to 0.4 since the start",
+                    since_step=150,
+                ),
+                results_pb2.Detection(detector="off-policy", level="off", needs="the column importance", statistic=float("nan")),
+            ],
+            quality=[
+                results_pb2.Quality(
+                    series="total", score=62.5, low=60.0, high=65.0, coverage=0.75, components=["signal"], values=[0.5], hacking=0.25
+                )
+            ],
+        )
+    ),
     "quarantine": _result(quarantine=results_pb2.Quarantine(released=True, error="ValueError: x", traceback="Traceback\n ...")),
 }
 
