@@ -33,7 +33,9 @@ from tests.infra.doctoring import closed_port, context, look, one, well
 pytestmark = pytest.mark.timeout(60)
 
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = [str(REPOSITORY / folder) for folder in (".", "schemas", "engine", "store", "producers", "dashboards", "stream_jobs", "infra")]
+SOURCES = [
+    str(REPOSITORY / folder) for folder in (".", "schemas", "engine", "store", "producers", "dashboards", "stream_jobs", "infra")
+]
 
 
 def local(directory: Path, **settings: object) -> Context:

@@ -198,7 +198,14 @@ RESULTS: dict[str, results_pb2.Result] = {
             ],
             quality=[
                 results_pb2.Quality(
-                    series="total", score=62.5, low=60.0, high=65.0, coverage=0.75, components=["signal"], values=[0.5], hacking=0.25
+                    series="total",
+                    score=62.5,
+                    low=60.0,
+                    high=65.0,
+                    coverage=0.75,
+                    components=["signal"],
+                    values=[0.5],
+                    hacking=0.25,
                 )
             ],
         )
