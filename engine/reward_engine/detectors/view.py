@@ -137,13 +137,14 @@ class View:
         Optimisation doesn't lower what it raises from one step to the next; harder prompts or a stricter judge do. Then everything
         that goes with the task changes as well, and is no sign of anything.
         """
-        width, number = self._width, len(self.blocks)
-        after = [at for at in range(number) if self.blocks[at].first > self.dropped]
-        if len(after) == number:
+        number, width = len(self.blocks), self._width
+        first = next((at for at, block in enumerate(self.blocks) if block.first > self.dropped), number)
+        if first == 0:
             return self.earlier
-        since = Window(after[0], after[0] + width, f"since the drop at step {self.dropped}") if after else None
-        kept = [window for window in self.earlier if after and window.start > after[0]]
-        return (since, *kept) if since and since.stop + width <= number else tuple(kept)
+        if first + 2 * width > number:
+            return ()
+        since = Window(first, first + width, f"since the drop at step {self.dropped}")
+        return (since, *(window for window in self.earlier if window.start > first))
 
     def steps(self, window: Window) -> tuple[int, int]:
         """The steps of a window, half-open."""

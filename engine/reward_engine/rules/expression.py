@@ -69,11 +69,13 @@ class Expression:
 
 def compiled(text: str, known: Callable[[str], None], constants: Mapping[str, float]) -> Expression:
     """The expression of a text. known: raises LookupError with a remedy for a name that there is not. Raises BadExpression."""
-    found = _Reader(text, known, constants)
+    line = _line(text)
+    found = _Reader(line, _parsed(line), known, constants)
     return Expression(text, tuple(found.names), tuple(sorted(found.required)), found.function)
 
 
-def _parsed(text: str) -> ast.expr:
+def _line(text: str) -> str:
+    """The text in one line."""
     if not text.strip():
         raise BadExpression("no expression", "write a condition, as `mean < 0.1`")
     if len(text) > CHARACTERS_MAX:
@@ -81,33 +83,36 @@ def _parsed(text: str) -> ast.expr:
     if not text.isascii():
         column = next(i for i, c in enumerate(text) if not c.isascii())
         raise BadExpression(f"the character {text[column]!r}", "use plain letters, digits and operators", column)
+    return " ".join(text.splitlines()).strip()
+
+
+def _parsed(line: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
-            return ast.parse(" ".join(text.splitlines()).strip(), mode="eval").body
+            return ast.parse(line, mode="eval").body
     except SyntaxError as error:
-        raise BadExpression(
-            f"no expression: {error.msg}", "as `mean < 0.1 and count >= 200`", max((error.offset or 1) - 1, 0)
-        ) from None
+        what, column = error.msg, max((error.offset or 1) - 1, 0)
     except (ValueError, RecursionError, MemoryError) as error:
-        raise BadExpression(f"no expression: {type(error).__name__}", "as `mean < 0.1 and count >= 200`") from None
+        what, column = type(error).__name__, 0
+    raise BadExpression(f"no expression: {what}", "as `mean < 0.1 and count >= 200`", column)
 
 
 class _Reader:
     """Walks over the tree once: what is allowed, of what type each part is, and the function."""
 
-    def __init__(self, text: str, known: Callable[[str], None], constants: Mapping[str, float]) -> None:
+    def __init__(self, line: str, tree: ast.expr, known: Callable[[str], None], constants: Mapping[str, float]) -> None:
         self.names: dict[str, int] = {}
         self.required: set[int] = set()
         self._known, self._constants, self._nodes = known, constants, 0
-        self._text = " ".join(text.splitlines()).strip()
-        made, kind = self._read(_parsed(text), optional=False)
+        self._line = line
+        made, kind = self._read(tree, optional=False)
         if kind is not TRUTH:
-            raise BadExpression(f"`{text.strip():.60}` is {kind}", "compare it, as `... > 0.5`")
+            raise BadExpression(f"`{line:.60}` is {kind}", "compare it, as `... > 0.5`")
         arguments = ast.arguments([], [ast.arg(f"v{i}") for i in range(len(self.names))], None, [], [], None, [])
-        tree = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, made)))
+        function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, made)))
         reachable: dict[str, Any] = {"__builtins__": {}, **{name: of for name, (of, _, _) in FUNCTIONS.items()}}
-        self.function = eval(compile(tree, "<rule>", "eval"), reachable)  # noqa: S307 - of nodes that are listed below alone
+        self.function = eval(compile(function, "<rule>", "eval"), reachable)  # noqa: S307 - of nodes that are listed below alone
 
     def _read(self, node: ast.expr, *, optional: bool) -> tuple[ast.expr, str]:
         """What a node becomes, and its type."""
@@ -141,7 +146,7 @@ class _Reader:
         return None
 
     def _part(self, node: ast.expr) -> str:
-        return f"`{ast.get_source_segment(self._text, node) or '':.60}`"
+        return f"`{ast.get_source_segment(self._line, node) or '':.60}`"
 
     def _of(self, wanted: str, node: ast.expr, optional: bool) -> ast.expr:
         made, kind = self._read(node, optional=optional)
