@@ -201,12 +201,12 @@ def _stored_verdicts(client: Client, run_id: str) -> Iterator[Verdict]:
 
 
 def _stored_detections(client: Client, run_id: str, step: int, last: str) -> Iterator[Detection]:
-    texts = ("detector", "level", "needs", "function", "sentence", "since_step", "recent_from", "recent_to", "groups")
+    kept = ("detector", "level", "needs", "function", "sentence", "since_step", "recent_from", "recent_to", "groups", "examples")
     numbers = ("statistic", "threshold", "p", "standard_error")
-    sql = f"SELECT {', '.join((*texts, *numbers))}, ifNull(reference_from, 0), ifNull(reference_to, 0) FROM detections"
+    sql = f"SELECT {', '.join((*kept, *numbers))}, ifNull(reference_from, 0), ifNull(reference_to, 0) FROM detections"
     where = f"WHERE run_id = {{r:String}} AND step = {{s:Int64}} AND {last}"
     for *row, reference_from, reference_to in client.query(f"{sql} {where}", r=run_id, s=step):
-        said = dict(zip((*texts, *numbers), row, strict=True))
+        said = dict(zip((*kept, *numbers), row, strict=True))
         said["series"] = said.pop("function")
         said |= {name: _or_nan(said[name]) for name in numbers}
         yield Detection(**said, reference_from=reference_from, reference_to=reference_to)
