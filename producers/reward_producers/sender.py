@@ -52,6 +52,7 @@ class Sender:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
+        self._over = False  # the time to close has passed: the thread ends, whatever is unsent
         # librdkafka keeps what is not delivered yet, by default up to 1 GiB.
         kafka_bytes_max = max(queue_bytes_max, _KAFKA_QUEUE_BYTES_MIN)
         self._producer: Producer | FileProducer = (
@@ -85,6 +86,7 @@ class Sender:
         self._wake.set()
         self._thread.join(timeout_s)
         left = self._producer.flush(max(deadline - time.monotonic(), 0.0))
+        self._over = True
         if left or self._queue:
             self.counts.dropped["unsent at the end"] = left + len(self._queue)
         return self.counts
@@ -94,12 +96,12 @@ class Sender:
         while True:
             self._wake.wait(0.1)
             self._wake.clear()
-            while self._queue:
+            while self._queue and not self._over:
                 self._send(*self._queue[0])
                 with self._lock:
                     self._queued_bytes -= self._queue.popleft()[1]
             self._producer.poll(0)
-            if self._closing and not self._queue:
+            if self._over or (self._closing and not self._queue):
                 return
             now = time.monotonic()
             if now >= heartbeat_at:
@@ -112,7 +114,7 @@ class Sender:
     def _send(self, event: Event, _size: int) -> None:
         try:
             payload, key = encode_event(event), event.identity.run_id.encode()
-            while not self._produced(payload, key):
+            while not self._produced(payload, key) and not self._over:
                 self._producer.poll(0.1)
         except Exception as error:  # noqa: BLE001 - one event that can't be sent must not end the thread that sends the others
             self.counts.drop(_reason(error))
