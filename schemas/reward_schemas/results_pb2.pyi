@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Result(_message.Message):
-    __slots__ = ("epoch", "generation", "partition", "offset", "index", "run_id", "append_time_ms", "pane", "run", "late_event", "dead_letter", "gap", "quarantine", "verdict")
+    __slots__ = ("epoch", "generation", "partition", "offset", "index", "run_id", "append_time_ms", "pane", "run", "late_event", "dead_letter", "gap", "quarantine", "verdict", "alert")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Result(_message.Message):
     GAP_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
+    ALERT_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     generation: int
     partition: int
@@ -35,7 +36,8 @@ class Result(_message.Message):
     gap: Gap
     quarantine: Quarantine
     verdict: Verdict
-    def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ...) -> None: ...
+    alert: Alert
+    def __init__(self, epoch: _Optional[int] = ..., generation: _Optional[int] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ..., run_id: _Optional[str] = ..., append_time_ms: _Optional[int] = ..., pane: _Optional[_Union[PaneRow, _Mapping]] = ..., run: _Optional[_Union[RunRow, _Mapping]] = ..., late_event: _Optional[_Union[LateEvent, _Mapping]] = ..., dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., alert: _Optional[_Union[Alert, _Mapping]] = ...) -> None: ...
 
 class PaneRow(_message.Message):
     __slots__ = ("window", "kind", "attempt", "slot", "closed", "reported", "expected", "panes", "flags", "event_time_ms", "series", "weights", "roles", "sums", "values", "lo", "hi", "products", "sketch_sizes", "sketch_values", "sketch_counts")
@@ -266,3 +268,69 @@ class Quality(_message.Message):
     values: _containers.RepeatedScalarFieldContainer[float]
     hacking: float
     def __init__(self, series: _Optional[str] = ..., score: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., coverage: _Optional[float] = ..., components: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., hacking: _Optional[float] = ...) -> None: ...
+
+class Alert(_message.Message):
+    __slots__ = ("attempt", "rule", "rule_version", "series", "state", "reason", "episode", "sequence", "axis", "at", "since", "severity", "labels", "annotations", "expr", "window", "window_from", "window_to", "groups", "names", "values", "examples", "project", "sentence")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AnnotationsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPR_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FROM_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_TO_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    rule: str
+    rule_version: int
+    series: str
+    state: str
+    reason: str
+    episode: int
+    sequence: int
+    axis: str
+    at: int
+    since: int
+    severity: str
+    labels: _containers.ScalarMap[str, str]
+    annotations: _containers.ScalarMap[str, str]
+    expr: str
+    window: str
+    window_from: int
+    window_to: int
+    groups: int
+    names: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    examples: _containers.RepeatedScalarFieldContainer[int]
+    project: str
+    sentence: str
+    def __init__(self, attempt: _Optional[int] = ..., rule: _Optional[str] = ..., rule_version: _Optional[int] = ..., series: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., episode: _Optional[int] = ..., sequence: _Optional[int] = ..., axis: _Optional[str] = ..., at: _Optional[int] = ..., since: _Optional[int] = ..., severity: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., expr: _Optional[str] = ..., window: _Optional[str] = ..., window_from: _Optional[int] = ..., window_to: _Optional[int] = ..., groups: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., examples: _Optional[_Iterable[int]] = ..., project: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
