@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch picture metrics calibrate detection secrets lock test test-fast check proto proto-check
+.PHONY: help setup demo fetch picture schema metrics calibrate detection secrets lock test coverage test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -24,7 +24,10 @@ fetch: setup                     ## Kafka and the ClickHouse library, into the c
 secrets:                         ## passwords for docker compose, once; needs Python alone
 	@PYTHONPATH=infra:schemas $(PYTHON) -m reward_infra.compose_secrets infra/docker/secrets
 
-test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse, and what of the code they reached
+test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+coverage: fetch                  ## the same, and what of the code they reached: three times as long
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/coverage combine -q
@@ -43,6 +46,10 @@ check: setup proto-check         ## every fast gate: style, types, layers, dead 
 	$(BIN)/python -m reward_schemas.evolution
 	$(BIN)/python scripts/check_docs.py
 	$(BIN)/python scripts/metrics.py --check
+
+schema: setup                    ## the JSON Schema of rule files anew, for editors
+	$(BIN)/python -c "import json; from reward_engine.rules.language import schema; print(json.dumps(schema(), indent=1))" \
+		> engine/reward_engine/rules/alert_rules.schema.json
 
 metrics: setup                   ## docs/METRICS.md anew from the catalogues of measures and sums
 	$(BIN)/python scripts/metrics.py

@@ -144,7 +144,9 @@ def test_a_trainer_that_is_let_in_nowhere_goes_on_and_is_told_once(
     counts = run.finish(timeout_s=3.0)
     assert counts.delivered == 0 and counts.dropped["unsent at the end"] == counts.accepted
     told = [r.getMessage() for r in caplog.records if r.name == "reward_monitor.kafka"]
-    of_this = f"Kafka at {given['REWARD_MONITOR_KAFKA_BROKERS']}"  # clients of tests before this one may have something to say too
+    of_this = (
+        f"Kafka at {given['REWARD_MONITOR_KAFKA_BROKERS']}"  # clients of tests before this one may have something to say too
+    )
     check(prepared, "\n".join(line for line in told if of_this in line), words)
     assert not [secret for secret in prepared.secrets if secret in repr(run) + caplog.text]
 
