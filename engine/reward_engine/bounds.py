@@ -4,7 +4,7 @@ They are part of the fold's meaning: a change of one that alters results raises 
 """
 
 # Rises when the same log would give other results. Snapshots of an older generation are refused.
-FOLD_GENERATION = 3
+FOLD_GENERATION = 4
 
 # One clock for silence. Owners write a tick every 5 s; one tick adds at most two intervals, so an outage of ours is
 # never taken for silence of theirs.

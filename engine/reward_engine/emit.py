@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 from reward_schemas.events import Identity
 from reward_schemas.results_pb2 import (
+    Alert,
     DeadLetter,
     Detection,
     Gap,
@@ -97,6 +98,7 @@ class _Body(TypedDict, total=False):
     gap: Gap
     quarantine: Quarantine
     verdict: VerdictRow
+    alert: Alert
 
 
 class Emitter:
@@ -207,6 +209,10 @@ class Emitter:
                 quality=[_quality(quality) for quality in verdict.quality],
             ),
         )
+
+    def alert(self, run_id: str, alert: Alert) -> None:
+        """A change of state of an alert."""
+        self._emit(run_id, alert=alert)
 
     def late(self, lane: Lane, identity: Identity, slot: int, lateness: int, fate: str) -> None:
         """An event for a slot that was closed; lateness in steps or ms behind the newest closed slot."""

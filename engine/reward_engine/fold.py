@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from msgspec import Struct
 from reward_schemas.events import Control, Event, Identity, InvalidEvent, RuleSwitch, RunEvent, RunState, Tick
 from reward_schemas.results_pb2 import Result
 
-from reward_engine import bounds, lanes
+from reward_engine import alerting, bounds, lanes
+from reward_engine.alerting import Now
 from reward_engine.emit import Emitter
 from reward_engine.observe import admit, finish_if_ended, leave_front, observe
 from reward_engine.refusal import Refusal
+from reward_engine.rules import machine
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import Partition, Quarantined, Run
 from reward_engine.watching import watch
 
-__all__ = ["Record", "fold", "skip"]
+__all__ = ["NO_RULES", "Record", "fold", "skip"]
+
+NO_RULES = RuleSet()
 
 
 class Record(Struct, frozen=True):
@@ -33,8 +39,11 @@ class Record(Struct, frozen=True):
     payload: bytes = b""
 
 
-def fold(partition: Partition, record: Record) -> list[Result]:
+def fold(partition: Partition, record: Record, rules: RuleSet = NO_RULES) -> list[Result]:
     """Takes a record into the state, in place, and returns what follows from it.
+
+    rules: the rule set that the log says is in force, after this record where it is a RuleSwitch: nothing is looked up here.
+    With another one than that of `partition.rule_version` no rule is judged.
 
     An error on the way quarantines the run that the record belongs to, and only that; errors of memory and the like
     are the process's and are raised.
@@ -43,16 +52,20 @@ def fold(partition: Partition, record: Record) -> list[Result]:
     partition.through = record.offset
     partition.clock_ms = max(partition.clock_ms, record.append_time_ms)
     event = record.event
+    if isinstance(event, RuleSwitch):
+        partition.rule_version = max(partition.rule_version, event.version)
+    judged = _Judged(partition, rules if rules.version == partition.rule_version else NO_RULES, out)
     if isinstance(event, Event):
         run_id = event.identity.run_id
-        _guarded(partition, run_id, out, lambda: _event(partition, event, record, out))
+        judged.guarded(run_id, lambda: _event(judged, event, record))
     elif isinstance(event, Tick):
-        _tick(partition, out)
+        _tick(judged)
     elif isinstance(event, InvalidEvent):
         run_id = event.identity.run_id if event.identity else ""
-        _guarded(partition, run_id, out, lambda: _invalid(partition, event, out))
-    elif isinstance(event, RuleSwitch):
-        partition.rule_version = max(partition.rule_version, event.version)
+        judged.guarded(run_id, lambda: _invalid(partition, event, out))
+    elif isinstance(event, RuleSwitch) and judged.rules is rules:
+        for run in list(partition.runs.values()):
+            judged.guarded(run.run_id, partial(judged.judge, run))
     return out.results
 
 
@@ -71,24 +84,47 @@ def skip(partition: Partition, to_offset: int, reason: str) -> list[Result]:
     return out.results
 
 
-def _guarded(partition: Partition, run_id: str, out: Emitter, work: Callable[[], None]) -> None:
-    already = len(out.results)
-    try:
-        work()
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - any deterministic error is the run's alone: a replay meets it at the same record
-        del out.results[already:]
-        run = partition.runs.pop(run_id, None)
-        quarantined = Quarantined(
-            f"{type(error).__name__}: {error}", traceback.format_exc(), partition.through, run.attempt if run else 0
-        )
-        partition.quarantined[run_id] = quarantined
-        out.quarantine(run_id, quarantined)
+@dataclass(frozen=True)
+class _Judged:
+    """A partition, the rules in force, and what is told of the record that is folded."""
+
+    partition: Partition
+    rules: RuleSet
+    out: Emitter
+
+    def judge(self, run: Run, *, ticked: bool = False) -> None:
+        """Judges a run by the rules."""
+        if self.rules.version == self.partition.rule_version:
+            alerting.judge(run, self.rules, self._now(ticked), self.out)
+
+    def end(self, run: Run, reason: str) -> None:
+        """Ends the alerts of a run that is folded no longer."""
+        alerting.end(run, self.rules, reason, self._now(), self.out)
+
+    def _now(self, ticked: bool = False) -> Now:
+        return Now(self.partition.clock_ms, self.partition.absence_ms, ticked)
+
+    def guarded(self, run_id: str, work: Callable[[], None]) -> None:
+        """Does what belongs to a run; an error in it quarantines that run."""
+        already = len(self.out.results)
+        try:
+            work()
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any deterministic error is the run's alone: a replay meets it at the same record
+            del self.out.results[already:]
+            run = self.partition.runs.pop(run_id, None)
+            quarantined = Quarantined(
+                f"{type(error).__name__}: {error}", traceback.format_exc(), self.partition.through, run.attempt if run else 0
+            )
+            self.partition.quarantined[run_id] = quarantined
+            self.out.quarantine(run_id, quarantined)
+            if run:
+                self.end(run, machine.QUARANTINED)
 
 
-def _event(partition: Partition, event: Event, record: Record, out: Emitter) -> None:
-    run_id = event.identity.run_id
+def _event(judged: _Judged, event: Event, record: Record) -> None:
+    partition, out, run_id = judged.partition, judged.out, event.identity.run_id
     if run_id in partition.quarantined and not _released(partition, event, out):
         partition.quarantined[run_id].dropped += 1
         return
@@ -98,6 +134,7 @@ def _event(partition: Partition, event: Event, record: Record, out: Emitter) -> 
         if run is None:
             run = _new_run(partition, event.identity, event.event_time_ms)
         observe(run, event, record.append_time_ms, partition.absence_ms, out)
+        judged.judge(run)
         if new:
             out.run(run)
     except Refusal as refusal:
@@ -137,16 +174,17 @@ def _invalid(partition: Partition, event: InvalidEvent, out: Emitter) -> None:
     out.dead_letter(event.field, event.reason, event.payload, event.identity)
 
 
-def _tick(partition: Partition, out: Emitter) -> None:
+def _tick(judged: _Judged) -> None:
+    partition = judged.partition
     if partition.tick_ms:
         partition.absence_ms += min(max(partition.clock_ms - partition.tick_ms, 0), bounds.ABSENCE_PER_TICK_MAX_MS)
     partition.tick_ms = partition.clock_ms
     for run in list(partition.runs.values()):
-        _guarded(partition, run.run_id, out, partial(_tick_run, partition, run, out))
+        judged.guarded(run.run_id, partial(_tick_run, judged, run))
 
 
-def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
-    absence_ms = partition.absence_ms
+def _tick_run(judged: _Judged, run: Run) -> None:
+    out, absence_ms = judged.out, judged.partition.absence_ms
     for sender in run.senders.values():
         if not sender.silent and not sender.finished and absence_ms - sender.heard_ms >= bounds.SENDER_SILENT_MS:
             leave_front(run, sender)
@@ -165,10 +203,12 @@ def _tick_run(partition: Partition, run: Run, out: Emitter) -> None:
     elif run.state != "live":
         lanes.close_all(run, out)  # an ended run awaits nothing: what came late has its row at once
         if silence_ms >= bounds.RUN_FORGOTTEN_MS:
-            _forget(partition, run, out)
+            judged.end(run, machine.FORGOTTEN)
+            _forget(judged.partition, run, out)
             return
     lanes.emit_dirty(run, out)
     watch(run, out)
+    judged.judge(run, ticked=True)
     if run.dirty:
         out.run(run)
 

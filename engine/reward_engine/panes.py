@@ -115,11 +115,13 @@ def summed(lane: Lane, inside: dict[int, Pane]) -> np.ndarray:
     """The sums of a window over these panes, whose slots ascend.
 
     Blocks of `BLOCK` slots in the middle of it are merged before, and kept. Which they are follows from the slots alone,
-    so that the rounding doesn't depend on what was kept.
+    so that the rounding doesn't depend on what was kept, nor for which window.
     """
     width = BLOCK * lane.axis.pane
     ends = min(inside) // width, max(inside) // width
-    kept, lane.blocks = lane.blocks, {}
+    kept = lane.blocks
+    for number in [number for number in kept if number < min(lane.held, default=0) // width]:
+        del kept[number]
     tables = []
     for number, block in groupby(inside, lambda slot: slot // width):
         slots = tuple(block)
@@ -128,8 +130,7 @@ def summed(lane: Lane, inside: dict[int, Pane]) -> np.ndarray:
             continue
         last = kept.get(number)
         if last is None or last.slots != slots:
-            last = Merged(slots, sums.merged([inside[slot].table for slot in slots]))
-        lane.blocks[number] = last
+            last = kept[number] = Merged(slots, sums.merged([inside[slot].table for slot in slots]))
         tables.append(last.table)
     return sums.merged(tables)
 

@@ -14,7 +14,7 @@ from reward_engine import bounds
 from reward_engine.state import Partition, Run
 
 # Rises when the encoding changes. Fixtures of every version are in tests/engine/fixtures.
-STATE_SCHEMA = 3
+STATE_SCHEMA = 4
 
 
 class Incompatible(ValueError):

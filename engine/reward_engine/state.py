@@ -20,6 +20,7 @@ from reward_schemas.events import FunctionTable
 from reward_engine import bounds, sketch, sums
 from reward_engine.detectors.blocks import Watch
 from reward_engine.kinds import KINDS
+from reward_engine.rules.machine import Alerts
 from reward_engine.senders import Sender
 from reward_engine.sketch import Sketch
 
@@ -225,6 +226,7 @@ class Run(Struct, array_like=True):
     flags: set[str] = field(default_factory=set)
     dirty: bool = True  # changed since its last row
     watch: Watch = field(default_factory=Watch)
+    alerts: Alerts = field(default_factory=Alerts)
 
     def lane(self, axis: Axis, kind: str) -> Lane:
         return next(lane for lane in self.lanes if lane.kind == kind and lane.axis_name == axis.name)

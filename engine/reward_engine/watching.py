@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reward_engine.detectors.blocks import Block, merged, planned_steps, steps_of_a_block
+from reward_engine.detectors.blocks import Block, Told, merged, planned_steps, steps_of_a_block
 from reward_engine.detectors.judge import judge
 from reward_engine.detectors.view import BLOCKS_MIN, Declared, View
 from reward_engine.emit import Emitter
@@ -44,4 +44,11 @@ def _judge(run: Run, steps: list[int], size: int, out: Emitter) -> None:
     names = run.series[COMPLETION].names, run.series[TRAINER].names
     view = View(run.watch.blocks, declared, *names, run.watch.jumps, run.watch.dropped)
     every = judge(view, run.watch, size)
-    out.verdict(run, view, verdict(view, run.watch, every, BLOCKS_MIN * size))
+    found = verdict(view, run.watch, every, BLOCKS_MIN * size)
+    run.watch.told = {
+        judged.detector.name: Told(
+            judged.level, judged.finding.series, judged.finding.statistic, judged.finding.sentence, list(judged.examples)
+        )
+        for judged in every
+    } | {"": Told(found.state, sentence=found.sentence)}
+    out.verdict(run, view, found)

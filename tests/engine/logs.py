@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from reward_engine.fold import Record, fold
+from reward_engine.fold import NO_RULES, Record, fold
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import Partition
 from reward_schemas.encode import encode_event, function_table
 from reward_schemas.events import Event, Identity, RewardFunction, Rollout, RunEvent, RunState, Tick, TrainerStep
@@ -66,9 +67,9 @@ class Log:
         return self
 
 
-def folded(records: list[Record], state: Partition | None = None) -> tuple[Partition, list[Result]]:
+def folded(records: list[Record], state: Partition | None = None, rules: RuleSet = NO_RULES) -> tuple[Partition, list[Result]]:
     state = state or Partition(0)
-    results = [result for record in records for result in fold(state, record)]
+    results = [result for record in records for result in fold(state, record, rules)]
     return state, results
 
 

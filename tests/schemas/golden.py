@@ -169,6 +169,34 @@ RESULTS: dict[str, results_pb2.Result] = {
         )
     ),
     "gap": _result(gap=results_pb2.Gap(from_offset=10, to_offset=20, reason="retention")),
+    "alert": _result(
+        alert=results_pb2.Alert(
+            attempt=2,
+            rule="reward-collapse",
+            rule_version=17,
+            series="форма ✓",
+            state="firing",
+            reason="no data",
+            episode=3,
+            sequence=9,
+            axis="step",
+            at=120,
+            since=100,
+            severity="critical",
+            labels={"team": "rl"},
+            annotations={"summary": "форма ✓ mean 0.050 at step 120"},
+            expr="mean < 0.1 and kl_mean > 1",
+            window="10 steps",
+            window_from=111,
+            window_to=120,
+            groups=640,
+            names=["mean", "kl_mean"],
+            values=[0.05, float("nan")],
+            examples=[4, -7],
+            project="math",
+            sentence="`format` falls",
+        )
+    ),
     "verdict": _result(
         verdict=results_pb2.Verdict(
             attempt=2,

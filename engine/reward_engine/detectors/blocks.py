@@ -10,6 +10,7 @@ that the state is bounded, and any window of whole blocks is a merge of them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,6 +50,16 @@ class Standing(Struct, array_like=True):
     times: int = 0  # that it was judged so, one after the other
 
 
+class Told(Struct, array_like=True):
+    """What a detector said last, or the verdict: for the rules. examples: groups that show it."""
+
+    level: str
+    series: str = ""
+    statistic: float = math.nan
+    sentence: str = ""
+    examples: list[int] = field(default_factory=list)
+
+
 class Jump(Struct, array_like=True):
     """A series jumped: at which step, up (1) or down (-1)."""
 
@@ -82,6 +93,7 @@ class Watch(Struct, array_like=True):
     through: int = -1  # the last step that is in a block
     restarted: bool = False  # the next step may be earlier than those that were seen
     standing: dict[str, Standing] = field(default_factory=dict)  # by detector; "" is the verdict
+    told: dict[str, Told] = field(default_factory=dict)  # by the same
     shift: Shift = field(default_factory=Shift)
     jumps: dict[str, Jump] = field(default_factory=dict)  # the last one of each reward function
     shown: Shown | None = None

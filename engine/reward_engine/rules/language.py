@@ -26,7 +26,6 @@ Action = Literal["keep", "ok", "alert"]
 
 RULES_MAX = 200  # in a rule set
 _Texts = Annotated[dict[str, Annotated[str, Meta(max_length=2_000)]], Meta(max_length=20)]
-_Expr = Annotated[str, Meta(max_length=1_000)]
 _Glob = Annotated[str, Meta(max_length=200)]
 _By = Annotated[tuple[By, ...], Meta(min_length=1, max_length=2, description="one alert for each of these")]
 _LENGTH = re.compile(r"\s*(\d{1,9})\s*(steps?|windows?|ms|s|m|h|d)\s*")
@@ -63,9 +62,9 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     uid: Annotated[
         str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$", description="its name for ever; never used again for another")
     ]
-    expr: Annotated[_Expr, Meta(description="the condition: `mean < 0.1 and count >= 200`")]
+    expr: Annotated[str, Meta(description="the condition: `mean < 0.1 and count >= 200`")]
     window: Annotated[str, Meta(description="what it is judged over: `10 steps`, `5m`")] = ""
-    recover: Annotated[_Expr, Meta(description="what must hold as well until it is well again")] = ""
+    recover: Annotated[str, Meta(description="what must hold as well until it is well again")] = ""
     hold: Annotated[str, Meta(description="how long it has to hold until it fires: `20 steps`, `5m`, `2 windows`")] = (
         msgspec.field(name="for", default="")
     )

@@ -15,9 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 INACTIVE, PENDING, FIRING, RECOVERING, RESOLVED, ERROR = "inactive", "pending", "firing", "recovering", "resolved", "error"
+NOT_YET = -1  # a point that has not been
 ERRORS = 3  # in succession, until they are told
 
 FINISHED, LOST, FORGOTTEN, RESUMED = "run finished", "run lost", "run forgotten", "run resumed"
@@ -43,7 +44,7 @@ class AlertState(Struct, array_like=True):
     """An alert: one rule in one series of a run. Points are of the rule's axis: a step, or ms.
 
     state: inactive, pending, firing or recovering. since: where the condition began to hold, last_true: where it held last.
-    episode, sequence: counts, see the message Alert. first: where the series was judged first. heard_ms: when there was
+    episode, sequence: counts, see the message Alert. first: where the series was judged first in this attempt, or NOT_YET. heard_ms: when there was
     something to judge last, on the clock of absence. absent: it was told that there is no data. errors: in succession.
     """
 
@@ -56,6 +57,20 @@ class AlertState(Struct, array_like=True):
     sequence: int = 0
     errors: int = 0
     absent: bool = False
+
+
+class Alerts(Struct, array_like=True):
+    """All alerts of a run. states: by the rule's uid and the series, "" of the run; those of which there is something to keep.
+
+    attempt, version: of what they were judged last: the run's, and the rule set's. through: the newest slot that was judged, by
+    axis and by whether the rules wait for the trainer. fingerprints: of the rules, by uid.
+    """
+
+    attempt: int = 0
+    version: int = -1
+    through: dict[str, int] = field(default_factory=dict)
+    states: dict[str, dict[str, AlertState]] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -18,12 +18,12 @@ from reward_engine.rules.language import Action, Defaults, NoData, RuleFile, Sel
 from reward_engine.rules.machine import Timing
 from reward_engine.rules.source import Mistake, Node, Place, read
 from reward_engine.rules.template import TEXTS, BadTemplate, Template
-from reward_engine.rules.vocabulary import CONSTANTS, MeasureOf, RunOf, Source, source
+from reward_engine.rules.vocabulary import CONSTANTS, MeasureOf, Source, source
 
 AxisName = Literal["step", "time", "clock"]
 _LONGEST = {"step": (100, "100 steps"), "time": (300_000, "5m")}  # so much is held: see reward_engine.state
 _PANE = {"step": 1, "time": 10_000}
-_MATCHED_MAX = 10_000
+_CHOSEN_MAX = 10_000
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,32 @@ class Rule:
     fingerprint: str
 
 
+class Chosen:
+    """The rules that are for a run, by uid, and by axis and whether they wait for the trainer."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.by_uid = {rule.uid: rule for rule in rules}
+        self.by_axis: dict[tuple[AxisName, bool], list[Rule]] = {}
+        for rule in self.by_uid.values():
+            self.by_axis.setdefault((rule.axis, rule.waits), []).append(rule)
+
+
 @dataclass(frozen=True)
 class RuleSet:
     """Rules of one version, in the order of their files. version: offset in the rules topic; -1: none."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...] = ()
     version: int = -1
-    _matched: dict[tuple[object, ...], tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _chosen: dict[tuple[object, ...], Chosen] = field(default_factory=dict, compare=False, repr=False)
 
-    def of(self, run_id: str, project: str, tags: Mapping[str, str]) -> tuple[Rule, ...]:
+    def of(self, run_id: str, project: str, tags: Mapping[str, str]) -> Chosen:
         """The rules that are for a run."""
         key = (run_id, project, *tags.items())
-        found = self._matched.get(key)
+        found = self._chosen.get(key)
         if found is None:
-            if len(self._matched) >= _MATCHED_MAX:
-                self._matched.clear()
-            found = self._matched[key] = tuple(rule for rule in self.rules if _for(rule.select, run_id, project, tags))
+            if len(self._chosen) >= _CHOSEN_MAX:
+                self._chosen.clear()
+            found = self._chosen[key] = Chosen(rule for rule in self.rules if _for(rule.select, run_id, project, tags))
         return found
 
 
@@ -276,8 +286,3 @@ def _fingerprint(group: language.Group, rule: language.Rule, no_data: NoData, by
         no_data, by_reward, group.select, rule.uses,
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
-
-
-def of_run(rule: Rule) -> bool:
-    """Whether it is of the run alone, and so goes on when its steps have ended."""
-    return all(isinstance(each, RunOf) for each in rule.condition.sources)

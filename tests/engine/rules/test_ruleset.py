@@ -176,8 +176,8 @@ def test_defaults_are_for_those_that_say_nothing() -> None:
 def test_which_runs_a_rule_is_for() -> None:
     text = rule().replace("- name: g\n", "- name: g\n  select: {project: 'math-*', tags: {team: rl*}}\n")
     rules = loaded(text)
-    assert rules.of("r1", "math-7b", {"team": "rl-a", "x": "y"}) == rules.rules
-    assert rules.of("r1", "code", {"team": "rl-a"}) == rules.of("r1", "math-7b", {}) == ()
+    assert [*rules.of("r1", "math-7b", {"team": "rl-a", "x": "y"}).by_uid] == ["r"]
+    assert not rules.of("r1", "code", {"team": "rl-a"}).by_uid and not rules.of("r1", "math-7b", {}).by_uid
 
 
 def test_what_may_change_without_touching_what_fires() -> None:
