@@ -51,7 +51,7 @@ def known(values: Sequence[float] | np.ndarray) -> pa.Array:
 
 def parts(raw: bytes, dtype: str, sizes: Sequence[int]) -> pa.Array:
     """A list column of values that stand one row's after the other's, so many a row, bit for bit."""
-    return pa.ListArray.from_arrays(_offsets(sizes), pa.array(np.frombuffer(raw, dtype)))
+    return pa.ListArray.from_arrays(offsets(sizes), pa.array(np.frombuffer(raw, dtype)))
 
 
 def vectors(parts: Sequence[np.ndarray | None], dtype: str) -> pa.Array:
@@ -59,12 +59,12 @@ def vectors(parts: Sequence[np.ndarray | None], dtype: str) -> pa.Array:
     flat = [part.reshape(-1) for part in parts if part is not None and part.size]
     values = np.concatenate(flat) if flat else np.empty(0, dtype)
     sizes = (0 if part is None else part.size for part in parts)
-    return pa.ListArray.from_arrays(_offsets(sizes), pa.array(values.astype(dtype, copy=False)))
+    return pa.ListArray.from_arrays(offsets(sizes), pa.array(values.astype(dtype, copy=False)))
 
 
 def lists(values: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
     """A list column from short Python lists, one a row."""
-    return pa.ListArray.from_arrays(_offsets(map(len, values)), pa.array([v for row in values for v in row], kind))
+    return pa.ListArray.from_arrays(offsets(map(len, values)), pa.array([v for row in values for v in row], kind))
 
 
 def repeated(keys: Sequence[Hashable], rows: Mapping[Hashable, Sequence[Any]], kind: pa.DataType) -> pa.Array:
@@ -73,5 +73,6 @@ def repeated(keys: Sequence[Hashable], rows: Mapping[Hashable, Sequence[Any]], k
     return lists(list(rows.values()), kind).take(pa.array([at[key] for key in keys], pa.int32()))
 
 
-def _offsets(sizes: Iterable[int]) -> pa.Array:
+def offsets(sizes: Iterable[int]) -> pa.Array:
+    """Where each row's values begin in a list column, and where the last one's end."""
     return pa.array(np.concatenate([[0], np.cumsum(np.fromiter(sizes, np.int64))]).astype(np.int32))

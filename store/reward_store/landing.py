@@ -11,11 +11,12 @@ from reward_schemas.events import Event, Rollout
 from reward_schemas.parse import parse
 
 from reward_store import columns, event_rows, result_rows
+from reward_store.alert_rows import rule_set_rows
 from reward_store.event_rows import Arrived
 
-__all__ = ["EVENTS", "RESULTS", "Batch", "Table", "Tables"]
+__all__ = ["EVENTS", "RESULTS", "RULES", "Batch", "Table", "Tables"]
 
-EVENTS, RESULTS = "events", "results"
+EVENTS, RESULTS, RULES = "events", "results", "rules"
 Tables = list[tuple[str, Table]]
 
 
@@ -29,7 +30,7 @@ class Batch:
         self._records: dict[tuple[str, int], list[Arrived]] = defaultdict(list)  # by topic and partition
 
     def add(self, topic: str, record: Arrived) -> None:
-        """Takes a record of EVENTS or RESULTS."""
+        """Takes a record of one of the topics."""
         self._records[topic, record.partition].append(record)
         self.bytes += record.size
         self.rows += 1
@@ -47,7 +48,9 @@ class Batch:
 
     def tables(self) -> Tables:
         """What to insert, in this order: an audit row, and a run's row that says "finished", stand for rows that are there."""
-        return [*self._event_tables(), *self._result_tables(), ("ingest_audit", self._audit())]
+        rules = self._of(RULES)
+        rule_sets = [("rule_set_rows", rule_set_rows(rules, self.epoch))] if rules else []
+        return [*self._event_tables(), *rule_sets, *self._result_tables(), ("ingest_audit", self._audit())]
 
     def _of(self, topic: str) -> list[Arrived]:
         return [record for (of, _), records in self._records.items() if of == topic for record in records]

@@ -13,6 +13,7 @@ from reward_engine.measuring import COLUMNS as NAMES
 from reward_schemas.results_pb2 import PaneRow, Result
 
 from reward_store import columns
+from reward_store.alert_rows import alert_rows
 from reward_store.event_rows import Arrived
 from reward_store.origin import origin
 from reward_store.verdict_rows import detection_rows, quality_rows, verdict_rows
@@ -221,6 +222,7 @@ TABLES = (
     ("verdict", "detection_rows", detection_rows),
     ("verdict", "quality_rows", quality_rows),
     ("verdict", "verdict_rows", verdict_rows),
+    ("alert", "alert_rows", alert_rows),
     ("run", "run_rows", run_rows),
 )
 _KINDS = {kind for kind, _, _ in TABLES}

@@ -25,7 +25,7 @@ from reward_store.audit import landed_ends
 from reward_store.client import Client
 from reward_store.errors import StoreError, Unavailable
 from reward_store.event_rows import Arrived
-from reward_store.landing import EVENTS, RESULTS, Batch, Table
+from reward_store.landing import EVENTS, RESULTS, RULES, Batch, Table
 from reward_store.migrate import check
 
 from reward_jobs import groups, health, logs
@@ -37,7 +37,7 @@ trouble.addFilter(Sparse(30.0))  # while something is down the same line comes w
 
 EXIT_OK, EXIT_FATAL = 0, 70
 _FLUSH_S, _FLUSH_BYTES = 1.0, 16_000_000  # a batch goes at the first of them
-_TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS}
+_TOPICS = {topics.EVENTS: EVENTS, topics.RESULTS: RESULTS, topics.RULES: RULES}
 _NAMES = {short: name for name, short in _TOPICS.items()}
 _ENTER_S = 30.0  # the longest wait for Kafka at the start
 _STOP_S = 4.0  # after SIGTERM; what isn't in by then is landed by the next start

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from reward_engine.fold import Record, fold
+from reward_engine.fold import NO_RULES, Record, fold
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import Partition
 from reward_schemas.encode import encode_control, encode_event, function_table
 from reward_schemas.events import (
@@ -89,11 +90,12 @@ def records(events: list[Event | Tick | bytes], partition: int = 0, start: int =
     return made
 
 
-def folded(log: list[Arrived]) -> list[Result]:
+def folded(log: list[Arrived], rules: RuleSet = NO_RULES) -> list[Result]:
     """What the fold says of a partition's log."""
     state, results = Partition(log[0].partition), []
     for record in log:
-        results += fold(state, Record(record.offset, record.append_time_ms, parse(record.key, record.value), record.value or b""))
+        event = parse(record.key, record.value)
+        results += fold(state, Record(record.offset, record.append_time_ms, event, record.value or b""), rules)
     return results
 
 

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from reward_engine.fold import NO_RULES
+from reward_engine.rules.ruleset import RuleSet
 from reward_infra.fetch import fetch
 from reward_infra.local_stack import LocalStack
 from reward_infra.progress import Lines
 from reward_store.client import ClickHouse, Client
-from reward_store.landing import EVENTS, RESULTS, Batch
+from reward_store.landing import EVENTS, RESULTS, RULES, Batch
 from reward_store.migrate import migrate
 from reward_store.settings import Retention
 
@@ -59,13 +61,15 @@ def client(empty: Client) -> Client:
     return empty
 
 
-def land(client: Client, log, *, results=None) -> None:
-    """Lands a log and what the fold says of it, as the lander does."""
+def land(client: Client, log, *, results=None, rule_sets=(), rules: RuleSet = NO_RULES) -> None:
+    """Lands a log and what the fold says of it, and what was published on the rules topic, as the lander does."""
     batch = Batch()
     for record in log:
         batch.add(EVENTS, record)
-    for record in as_records(folded(log)) if results is None else results:
+    for record in as_records(folded(log, rules)) if results is None else results:
         batch.add(RESULTS, record)
+    for record in rule_sets:
+        batch.add(RULES, record)
     for table, rows in batch.tables():
         client.insert_arrow(table, rows)
 

@@ -20,8 +20,8 @@ from tests.store.running import address, land, rows
 
 pytestmark = pytest.mark.timeout(60)
 ALL = [
-    "completion_distributions", "completions", "correlations", "dead_letters", "detections", "distributions", "gaps", "groups",
-    "late_events", "quality", "quarantines", "rewards", "runs", "steps", "trainer_steps", "verdicts", "windows",
+    "alert_changes", "alerts", "completion_distributions", "completions", "correlations", "dead_letters", "detections", "distributions", "gaps", "groups",
+    "late_events", "quality", "quarantines", "rewards", "rule_sets", "runs", "steps", "trainer_steps", "verdicts", "windows",
 ]  # fmt: skip
 
 

@@ -22,13 +22,7 @@ NOT_YET = -1  # a point that has not been
 ERRORS = 3  # in succession, until they are told
 
 FINISHED, LOST, FORGOTTEN, RESUMED = "run finished", "run lost", "run forgotten", "run resumed"
-QUARANTINED, CHANGED, REMOVED, NO_DATA, COMPUTED = (
-    "run quarantined",
-    "rule changed",
-    "rule removed",
-    "no data",
-    "can be judged again",
-)
+QUARANTINED, CHANGED, REMOVED, NO_DATA = "run quarantined", "rule changed", "rule removed", "no data"
 
 
 class Outcome(Enum):
