@@ -76,14 +76,14 @@ def bare(brokers: str, messages: int) -> None:
 
 def worker(brokers: str, messages: int, data_dir: Path) -> None:
     """The real worker; the process ends when it has folded all."""
-    from reward_jobs import aggregate, logs
+    from reward_jobs import aggregate, logs, worker
     from reward_jobs.chunks import run
 
     logs.configure()
-    watch, take = Stopwatch(), aggregate.Worker.take
+    watch, take = Stopwatch(), worker.Worker.take
     done = 0
 
-    async def counted(self: aggregate.Worker, partition: int, records: list) -> None:
+    async def counted(self: worker.Worker, partition: int, records: list) -> None:
         nonlocal done
         watch.start()
         await take(self, partition, records)
@@ -96,7 +96,7 @@ def worker(brokers: str, messages: int, data_dir: Path) -> None:
             sys.stdout.flush()
             os._exit(0)
 
-    aggregate.Worker.take = counted
+    worker.Worker.take = counted
     run(lambda: aggregate.app(Settings(kafka=Kafka(brokers=brokers), jobs=Jobs(data_dir=data_dir))))
 
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reward_producers.alerts import Alert
     from reward_producers.errors import RewardInputError
     from reward_producers.metrics_tracker import RewardMetricsTracker
+    from reward_producers.realtime_monitor import RealtimeMonitor
     from reward_producers.reporter import Reporter, start_run
     from reward_schemas.events import RewardFunction, Role
 
-__all__ = ["Reporter", "RewardFunction", "RewardInputError", "RewardMetricsTracker", "Role", "start_run"]
+__all__ = [
+    "Alert",
+    "RealtimeMonitor",
+    "Reporter",
+    "RewardFunction",
+    "RewardInputError",
+    "RewardMetricsTracker",
+    "Role",
+    "start_run",
+]
 
 _HOMES = {
+    "Alert": "reward_producers.alerts",
+    "RealtimeMonitor": "reward_producers.realtime_monitor",
     "Reporter": "reward_producers.reporter",
     "RewardFunction": "reward_schemas.events",
     "RewardInputError": "reward_producers.errors",

@@ -42,8 +42,8 @@ class Record(Struct, frozen=True):
 def fold(partition: Partition, record: Record, rules: RuleSet = NO_RULES) -> list[Result]:
     """Takes a record into the state, in place, and returns what follows from it.
 
-    rules: the rule set that the log says is in force, after this record where it is a RuleSwitch: nothing is looked up here.
-    With another one than that of `partition.rule_version` no rule is judged.
+    rules: the rule set that the log says is in force, `partition.rule_version`; or for a RuleSwitch the one that it names: nothing
+    is looked up here. A switch without its rule set, or to an older one, is none.
 
     An error on the way quarantines the run that the record belongs to, and only that; errors of memory and the like
     are the process's and are raised.
@@ -52,8 +52,9 @@ def fold(partition: Partition, record: Record, rules: RuleSet = NO_RULES) -> lis
     partition.through = record.offset
     partition.clock_ms = max(partition.clock_ms, record.append_time_ms)
     event = record.event
-    if isinstance(event, RuleSwitch):
-        partition.rule_version = max(partition.rule_version, event.version)
+    switched = isinstance(event, RuleSwitch) and rules.version == event.version > partition.rule_version
+    if switched:
+        partition.rule_version = rules.version
     judged = _Judged(partition, rules if rules.version == partition.rule_version else NO_RULES, out)
     if isinstance(event, Event):
         run_id = event.identity.run_id
@@ -63,7 +64,7 @@ def fold(partition: Partition, record: Record, rules: RuleSet = NO_RULES) -> lis
     elif isinstance(event, InvalidEvent):
         run_id = event.identity.run_id if event.identity else ""
         judged.guarded(run_id, lambda: _invalid(partition, event, out))
-    elif isinstance(event, RuleSwitch) and judged.rules is rules:
+    elif switched:
         for run in list(partition.runs.values()):
             judged.guarded(run.run_id, partial(judged.judge, run))
     return out.results

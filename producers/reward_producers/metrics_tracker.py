@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from reward_engine.emit import Emitter
-from reward_engine.fold import Record, fold
+from reward_engine.fold import NO_RULES, Record, fold
 from reward_engine.kinds import KINDS, REWARD
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import STEP, Lane, Pane, Partition
 from reward_schemas.events import STEP_MAX, Event, Identity, Rollout, RunEvent, RunState, TrainerStep
 from reward_schemas.parse import Refused
 from reward_schemas.results_pb2 import PaneRow, Result
 
+from reward_producers.alerts import Alert, OnAlert, hand_over, to_terminal
 from reward_producers.columns import Functions, Ranges, declared, each_alone, functions_of, rollout, trainer_step, whole_number
 from reward_producers.errors import RewardInputError
 from reward_producers.metrics import StepMetrics, WindowMetrics
+from reward_producers.rule_files import rule_set
 from reward_producers.vectors import Vector
 from reward_producers.verdicts import Verdict
 
@@ -29,7 +33,9 @@ class RewardMetricsTracker:
     reward_function_names: names, or a mapping of names to weights in the total, or `RewardFunction`s. By name, further:
     weights; audit, the functions that are measured and never trained, and have no part in the total; ranges, (lo, hi) of
     a function's rewards, for what needs to know what a solved completion gets: saturation, pass@k, learnability.
-    planned_steps: how long the training is to be: one of fewer than 400 steps is judged more often.
+    planned_steps: how long the training is to be: one of fewer than 400 steps is judged more often. rules: alert rules, as a
+    file, a directory or a loaded set, which are judged after every step (those over windows of time are not: a tracker's
+    messages have none); on_alert: called with each `Alert` that changes state, by default a line on stderr for what fires.
 
     >>> tracker = RewardMetricsTracker(["accuracy", "format"], weights={"format": 0.2}, ranges={"accuracy": (0, 1)})
     >>> metrics = tracker.track_step(
@@ -47,7 +53,7 @@ class RewardMetricsTracker:
     those of the rows that the fold emits. So they are the same bits that ClickHouse has of a run that was reported. The
     state does not grow with the number of steps. Calls are to come from one thread at a time.
 
-    Raises `RewardInputError` where functions, names or the window can't be used.
+    Raises `RewardInputError` where functions, names or the window can't be used, `RulesRefused` where the rules can't.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class RewardMetricsTracker:
         audit: Iterable[str] = (),
         ranges: Ranges | None = None,
         planned_steps: int | None = None,
+        rules: Path | str | RuleSet | None = None,
+        on_alert: OnAlert = to_terminal,
     ) -> None:
         try:
             self._functions = declared(functions_of(reward_function_names), weights, audit, ranges)
@@ -70,6 +78,10 @@ class RewardMetricsTracker:
         self._partition = Partition(0)
         self._panes: dict[str, dict[int, Pane]] = {kind: {} for kind in KINDS}
         self._verdict: Verdict | None = None
+        self._rules = NO_RULES if rules is None else rules if isinstance(rules, RuleSet) else rule_set(rules)
+        self._on_alert = on_alert
+        self._alerts: dict[tuple[str, str], Alert] = {}
+        self.changed: list[Alert] = []  # the alerts that the last call changed
         if planned:
             self._fold(RunEvent(RunState.STARTED, config_json=json.dumps({"planned_steps": planned})))
 
@@ -84,6 +96,17 @@ class RewardMetricsTracker:
         Too early: 2 of 8 steps.
         """
         return self._verdict
+
+    @property
+    def firing(self) -> list[Alert]:
+        """The alerts that fire now, those that wait for recovery among them."""
+        return [alert for alert in self._alerts.values() if alert.state in ("firing", "recovering")]
+
+    def finish(self) -> list[Alert]:
+        """Ends the run: the last steps are judged, and what still fires is resolved. Returns the alerts that changed."""
+        self.changed = []
+        self._fold(RunEvent(RunState.FINISHED))
+        return self.changed
 
     @property
     def counts(self) -> dict[str, int]:
@@ -133,6 +156,7 @@ class RewardMetricsTracker:
         except Refused as refused:
             raise RewardInputError(refused.field, refused.reason) from None
         self._refuse_if_too_old(bodies[0].step)
+        self.changed = []
         return self._measures(bodies[0].step, [result for body in bodies for result in self._fold(body)])
 
     def _refuse_if_too_old(self, step: int) -> None:
@@ -146,7 +170,7 @@ class RewardMetricsTracker:
         offset = self._partition.through + 1
         # One sender, whose messages have no time: they stand on the axis of steps alone.
         event = Event(Identity(_RUN, attempt=1, rank=0, session=0, seq=offset), event_time_ms=0, senders=1, body=body)
-        results = fold(self._partition, Record(offset, 0, event))
+        results = fold(self._partition, Record(offset, 0, event), self._rules)
         for result in results:
             if result.HasField("dead_letter"):
                 raise RewardInputError(result.dead_letter.field, result.dead_letter.reason)
@@ -154,7 +178,17 @@ class RewardMetricsTracker:
                 raise RuntimeError(f"an error of reward-monitor's own: {result.quarantine.traceback}")
             if result.HasField("verdict"):
                 self._verdict = Verdict.of(result.verdict)
+            if result.HasField("alert"):
+                self._tell(Alert.of(result.alert))
         return results
+
+    def _tell(self, alert: Alert) -> None:
+        self.changed.append(alert)
+        if alert.state in ("resolved", "inactive"):
+            self._alerts.pop((alert.rule, alert.function), None)
+        elif alert.state != "error":  # of one that can't be judged what was stays
+            self._alerts[alert.rule, alert.function] = alert
+        hand_over(alert, self._on_alert)
 
     def _measures(self, step: int, results: list[Result]) -> StepMetrics:
         """Those of the rows that the fold emitted, and of the rows that it had no cause to emit: of a step that was

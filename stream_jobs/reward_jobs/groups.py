@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reward_schemas.topics import EVENTS, RESULTS
+from reward_schemas.topics import EVENTS, RESULTS, RULES
 
 AGGREGATE = "reward-monitor.aggregate"
 LAND = "reward-monitor.land"
 
-TOPICS = {AGGREGATE: (EVENTS,), LAND: (EVENTS, RESULTS)}
+TOPICS = {AGGREGATE: (EVENTS,), LAND: (EVENTS, RESULTS, RULES)}

@@ -36,6 +36,7 @@ class Commit(msgspec.Struct):
     epoch: int
     generation: int = FOLD_GENERATION
     schema: int = STATE_SCHEMA
+    rules: int = -1  # version of the rule set in force
 
 
 class Candidate(msgspec.Struct):
@@ -54,12 +55,20 @@ class Candidate(msgspec.Struct):
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=self.commit.bytes)
 
 
-def pack(state: bytes, through: int, topic_id: str, partitions: int, epoch: int) -> tuple[Commit, list[bytes]]:
+def pack(state: bytes, through: int, topic_id: str, partitions: int, epoch: int, rules: int = -1) -> tuple[Commit, list[bytes]]:
     """The commit record and the chunks of an encoded state."""
     packed = zstandard.ZstdCompressor(level=1).compress(state)
     chunks = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)]
     commit = Commit(
-        through, uuid.uuid4().hex, len(chunks), len(state), hashlib.sha256(packed).hexdigest(), topic_id, partitions, epoch
+        through,
+        uuid.uuid4().hex,
+        len(chunks),
+        len(state),
+        hashlib.sha256(packed).hexdigest(),
+        topic_id,
+        partitions,
+        epoch,
+        rules=rules,
     )
     return commit, chunks
 

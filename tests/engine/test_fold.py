@@ -7,6 +7,7 @@ import pytest
 from reward_engine import bounds, observe
 from reward_engine.fold import Record, fold
 from reward_engine.measuring import measured
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import Partition
 from reward_schemas.encode import function_table
 from reward_schemas.events import InvalidEvent, RewardFunction, Role, RuleSwitch, RunState, Tick
@@ -321,7 +322,9 @@ def test_partial_rows_at_ticks_only_when_something_changed() -> None:
 def test_rule_switches_only_move_forward() -> None:
     state = Partition(0)
     for offset, version in enumerate((3, 7, 5, 7)):
-        fold(state, Record(offset, T0, RuleSwitch(version)))
+        fold(state, Record(offset, T0, RuleSwitch(version)), RuleSet(version=version))
+    assert state.rule_version == 7
+    fold(state, Record(4, T0, RuleSwitch(9)))  # of a rule set that there is not: whoever wrote it
     assert state.rule_version == 7
 
 

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from reward_engine.fold import Record, fold
+from reward_engine.fold import NO_RULES, Record, fold
 from reward_engine.measuring import COLUMNS
+from reward_engine.rules.ruleset import RuleSet
 from reward_engine.state import Partition
 from reward_infra.pipeline import Pipeline
+from reward_jobs.rule_sets import RuleSets
 from reward_producers.kafka import TopicPartition, consumer
+from reward_schemas.events import RuleSwitch
 from reward_schemas.parse import parse
 from reward_schemas.results_pb2 import Result
 from reward_schemas.topics import EVENTS
@@ -37,17 +40,23 @@ def read_log(brokers: str, topic: str = EVENTS) -> dict[int, list]:
     return messages
 
 
-_folded: dict[Path, tuple[dict[int, Partition], list[Result]]] = {}  # by the pipeline's data directory
+_folded: dict[Path, tuple[dict[int, Partition], dict[int, RuleSet], list[Result]]] = {}  # by the pipeline's data directory
 
 
 def replay(monitor: Pipeline) -> list[Result]:
     """The results of one fold over the whole log, without a snapshot. Where it was asked before, it goes on: the tests of
     a module share a log."""
-    states, results = _folded.setdefault(monitor.stack.data_dir, ({}, []))
+    states, in_force, results = _folded.setdefault(monitor.stack.data_dir, ({}, {}, []))
+    published = RuleSets(monitor.brokers)
+    published.refresh()
     for partition, messages in read_log(monitor.brokers).items():
         state = states.setdefault(partition, Partition(partition))
         for m in (m for m in messages if m.offset() > state.through):
-            results += fold(state, Record(m.offset(), m.timestamp()[1], parse(m.key(), m.value()), m.value() or b""))
+            event, at_ms = parse(m.key(), m.value()), m.timestamp()[1]
+            rules = in_force.get(partition, NO_RULES)
+            if isinstance(event, RuleSwitch) and event.version > state.rule_version:
+                rules = in_force[partition] = published.of(event.version, at_ms) or rules
+            results += fold(state, Record(m.offset(), at_ms, event, m.value() or b""), rules)
     return results
 
 

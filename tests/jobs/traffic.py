@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ class Traffic:
     sent: dict[tuple[str, int, int], np.ndarray] = field(default_factory=dict)  # (run, rank, step) -> rewards
     kl: dict[tuple[str, int], float] = field(default_factory=dict)
     finish: bool = True  # the runs end with the traffic
+    until: threading.Event = field(default_factory=threading.Event)  # with `awaits`: they end when it is set
+    awaits: bool = False
 
     def __post_init__(self) -> None:
         self._producer = producer(self.brokers, linger_ms=5, message_timeout_ms=120_000)
@@ -91,6 +94,8 @@ class Traffic:
                 self.kl[run, step] = float(self._rng.random())
                 self.send(event(run, 0, TrainerStep(step, {"kl": self.kl[run, step]})))
             time.sleep(self.pause_s)
+        if self.awaits:
+            assert self.until.wait(120)
         for run in self.run_ids if self.finish else ():
             for rank in range(RANKS):
                 self.send(event(run, rank, RunEvent(RunState.FINISHED)))
