@@ -24,6 +24,8 @@ COMMANDS = {
     "sql": "asks ClickHouse, read-only: one query, or a console",
     "runs": "the runs, newest first, with their latest step and verdict",
     "analyze": "a report of runs: verdict, evidence, quality, and how several differ",
+    "alerts": "the alerts: what fires, and what was resolved",
+    "rules": "alert rules: check, test, backtest, diff, apply, list, export",
     "measures": "what is computed from rewards, and the detectors: all by topic, or one explained",
     "topics": "the topics in Kafka, and whether they are as they must be",
     "config": "the effective settings, and where each came from",

@@ -8,38 +8,12 @@ from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 from reward_engine.statistics.needs import Needs
 
 from reward_dashboards.analysis import NORMAL, SIGNIFICANT, Comparison, FunctionReport, Report, RunReport
+from reward_dashboards.page import BAD, COLOURS, GOOD, GREY, chart, page, shade, table
 from reward_dashboards.report_text import groups_of, number
 from reward_dashboards.runs import RunData
-
-COLOURS = (
-    "#4477aa",
-    "#ee6677",
-    "#228833",
-    "#ccbb44",
-    "#66ccee",
-    "#aa3377",
-    "#999999",
-)  # Paul Tol's "bright": for colour-blind eyes too
-BAD = {"suspicious": "#d98b00", "hacking": "#c8253c", "broken": "#c8253c", "falling": "#d98b00"}
-GOOD = {"learning": "#228833"}
-_GREY = "#808080"  # of what must be read on white and on black
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #d9d9d9; --soft: #666; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #181a1d; --line: #3a3d42; --soft: #a0a0a0; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto; padding: 0 1rem;
-  max-width: 72rem; }
-h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere; }
-.verdict { border-left: .4rem solid var(--state); padding: .4rem 1rem; font-size: 1.15rem; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { white-space: nowrap; } td.prose { white-space: normal; min-width: 22rem; }
-th { color: var(--soft); font-weight: 600; } code { font-size: .92em; } .soft { color: var(--soft); }
-.critical { color: #c8253c; font-weight: 600; } .warning { color: #d98b00; font-weight: 600; }
-"""
 
 
 def html(report: Report, runs: Sequence[RunData]) -> str:
@@ -48,22 +22,18 @@ def html(report: Report, runs: Sequence[RunData]) -> str:
     parts = [part for made, run in zip(report.runs, runs, strict=True) for part in _run(made, run)]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
-        f"<script>{get_plotlyjs()}</script></head><body>\n<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    return page(title, parts)
 
 
 def _run(made: RunReport, run: RunData) -> Iterator[str]:
     state = made.verdict.state if made.verdict else ""
-    colour = (BAD | GOOD).get(state, _GREY)
+    colour = (BAD | GOOD).get(state, GREY)
     yield f"<h2>{escape(made.run_id)}</h2>"
     yield f'<p class="verdict" style="--state: {colour}">{_prose(made.sentence)}</p>'
     yield f'<p class="soft">Steps {made.steps[0]} to {made.steps[1]}.</p>'
     if made.detections:
         yield _detections(made)
-    yield "<h3>Reward functions</h3>" + _table(
+    yield "<h3>Reward functions</h3>" + table(
         (
             "function",
             "role",
@@ -95,7 +65,7 @@ def _detections(made: RunReport) -> str:
         for d in sorted(made.detections, key=lambda d: ("critical", "warning", "info", "quiet", "arming", "off").index(d.level))
     ]
     head = ("level", "detector", "what it found", "in steps", "statistic", "threshold", "p")
-    return "<h3>Detectors</h3>" + _table(head, rows)
+    return "<h3>Detectors</h3>" + table(head, rows)
 
 
 def _function(made: RunReport, of: FunctionReport) -> tuple[str, ...]:
@@ -129,18 +99,7 @@ def _comparisons(found: Sequence[Comparison]) -> str:
         for c in found
     ]
     note = '<p class="soft">The last quarter of each; p is adjusted for all of these comparisons (Benjamini, Hochberg).</p>'
-    return "<h2>Run against run</h2>" + note + _table(("runs", "function", "difference", "in std", "p"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
-    lines = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{"".join(f"<th>{name}</th>" for name in head)}</tr>{lines}</table></div>'
-
-
-def _cell(cell: str) -> str:
-    long = len(cell) > 40  # a sentence, or a hostile name
-    return f'<td class="prose">{cell}</td>' if long else f"<td>{cell}</td>"
+    return "<h2>Run against run</h2>" + note + table(("runs", "function", "difference", "in std", "p"), rows)
 
 
 def _prose(sentence: str) -> str:
@@ -190,18 +149,8 @@ def _chart(run: RunData, title: str, unit: str, series: Mapping[str, tuple[np.nd
     if not figure.data:
         return ""
     for from_step, to_step, state in _bad(run):
-        figure.add_vrect(
-            x0=from_step, x1=to_step, fillcolor=BAD[state], opacity=0.12, line_width=0, annotation_text=state,
-            annotation_position="top left", annotation_font_color=BAD[state],
-        )  # fmt: skip
-    axis = {"gridcolor": "rgba(128,128,128,.25)", "zerolinecolor": "rgba(128,128,128,.5)", "linecolor": _GREY}
-    figure.update_layout(
-        title=title, height=340, margin={"l": 60, "r": 20, "t": 50, "b": 45}, paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)", font={"color": _GREY}, hovermode="x unified", showlegend=len(series) > 1,
-        hoverlabel={"bgcolor": "#f4f4f4", "font": {"color": "#1c1c1c"}},
-        xaxis={"title": "step", **axis}, yaxis={"title": unit, **axis},
-    )  # fmt: skip
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True}))
+        shade(figure, from_step, to_step, BAD[state], state)
+    return chart(figure, title, unit, legend=len(series) > 1)
 
 
 def _bad(run: RunData) -> Iterator[tuple[int, int, str]]:

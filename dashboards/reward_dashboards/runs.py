@@ -60,6 +60,16 @@ class RunData:
 
 def of_directory(folder: Path) -> list[RunData]:
     """Every run whose segments are below a folder. Raises `NoRun` where there is none."""
+    return of_results(_folded(records_of_directory(folder)))
+
+
+def of_events(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> list[RunData]:
+    """The runs of events with the times at which they were written, in that order; those that didn't end, end with the last."""
+    return of_results(_folded(records(events)))
+
+
+def records_of_directory(folder: Path) -> Iterator[Record]:
+    """Every message below a folder as the log would have it. Raises `NoRun` where there is none."""
     files = segments(folder)
     if not files:
         raise NoRun(
@@ -68,21 +78,23 @@ def of_directory(folder: Path) -> list[RunData]:
             remedy="start_run(…, data_dir=DIR) writes them; without a broker, `python -m reward_producers.numpy_grpo --data-dir DIR`",
         )
     frames = merge(*map(read, files), key=lambda frame: frame.time_ms)
-    return of_events((frame.time_ms, parse(frame.key, frame.value)) for frame in frames)
+    return records((frame.time_ms, parse(frame.key, frame.value)) for frame in frames)
 
 
-def of_events(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> list[RunData]:
-    """The runs of events with the times at which they were written, in that order; those that didn't end, end with the last."""
-    return of_results(_folded(events))
-
-
-def _folded(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> Iterator[Result]:
-    state, at, offset = Partition(0), 0, -1
+def records(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> Iterator[Record]:
+    """Events as records; after them ticks until what a killed trainer left open is closed by silence."""
+    at, offset = 0, -1
     for offset, (time_ms, event) in enumerate(events):
         at = max(at, time_ms)
-        yield from fold(state, Record(offset, at, event))
-    for tick in range(1, RUN_LOST_MS // ABSENCE_PER_TICK_MAX_MS + 3):  # silence closes what a killed trainer left open
-        yield from fold(state, Record(offset + tick, at + tick * ABSENCE_PER_TICK_MAX_MS, Tick()))
+        yield Record(offset, at, event)
+    for tick in range(1, RUN_LOST_MS // ABSENCE_PER_TICK_MAX_MS + 3):
+        yield Record(offset + tick, at + tick * ABSENCE_PER_TICK_MAX_MS, Tick())
+
+
+def _folded(log: Iterable[Record]) -> Iterator[Result]:
+    state = Partition(0)
+    for record in log:
+        yield from fold(state, record)
 
 
 def of_results(results: Iterable[Result]) -> list[RunData]:

@@ -39,9 +39,9 @@ class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MadeUpRun:
-    """A run of these series, of one sender."""
+    """A run of these series, of one sender. lost: so many of its messages don't come, after the first."""
 
-    def __init__(self, inputs: Sequence[Input], completions: int, group_size: int, step_ms: int) -> None:
+    def __init__(self, inputs: Sequence[Input], completions: int, group_size: int, step_ms: int, lost: int = 0) -> None:
         self._of = {kind: {getattr(each, kind): values(each.values) for each in inputs if getattr(each, kind)} for kind in _KINDS}
         self.steps = max((len(series) for each in self._of.values() for series in each.values()), default=0)
         self._completions, self._step_ms = completions, step_ms
@@ -55,7 +55,7 @@ class MadeUpRun:
                 if each.reward
             )
         )
-        self._seq = 0
+        self._seq, self._lost = 0, lost
 
     def records(self, started: RunEvent, finishes: bool, until_ms: int) -> Iterator[tuple[int, int, Event | Tick]]:
         """(ms since the begin, the step, what is said), with a tick every five seconds."""
@@ -76,8 +76,8 @@ class MadeUpRun:
             yield ticked, self.steps, Tick()
 
     def _event(self, body: Body, ms: int) -> Event:
-        self._seq += 1
-        return Event(Identity(_RUN, 1, 0, 1, self._seq - 1), T0_MS + ms, 1, body)
+        seq, self._seq, self._lost = self._seq, self._seq + 1 + self._lost, 0
+        return Event(Identity(_RUN, 1, 0, 1, seq), T0_MS + ms, 1, body)
 
     def _bodies(self, step: int) -> Iterator[Body]:
         if scalars := _known(self._of["scalar"], step):

@@ -39,7 +39,7 @@ class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     rule: str
     state: State
-    at_step: Annotated[int | None, Meta(ge=0)] = None
+    at_step: Annotated[int, Meta(ge=0)] | None = None
     after: str = ""
     reward: str = ""
     severity: str | None = None
@@ -63,6 +63,9 @@ class Test(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     completions: Annotated[int, Meta(ge=1, le=65_536, description="of a step")] = 64
     group_size: Annotated[int, Meta(ge=1, le=65_536)] = 8
     step_time: str = "10s"
+    lost_messages: Annotated[
+        int, Meta(ge=0, le=1_000, description="messages of the trainer that never came, after the first")
+    ] = 0
     ends: Annotated[Literal["finished", "silent"], Meta(description="silent: nothing more comes, for the longest `after`")] = (
         "finished"
     )
@@ -170,7 +173,7 @@ def _differences(expected: Expectation, alert: Alert) -> list[str]:
 def _told(test: Test, rules: RuleSet, until_ms: int) -> Iterator[_Change]:
     """Every change of an alert of the run that the test makes up."""
     state = Partition(0, rule_version=rules.version)
-    made = MadeUpRun(test.input, test.completions, test.group_size, _ms(test.step_time))
+    made = MadeUpRun(test.input, test.completions, test.group_size, _ms(test.step_time), test.lost_messages)
     config = msgspec.json.encode(test.config).decode()
     started = RunEvent(RunState.STARTED, test.project, test.tags, "rules test", config)
     for offset, (ms, step, event) in enumerate(made.records(started, test.ends == "finished", until_ms)):

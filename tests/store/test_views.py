@@ -20,7 +20,7 @@ from tests.store.running import address, land, rows
 
 pytestmark = pytest.mark.timeout(60)
 ALL = [
-    "alert_changes", "alerts", "completion_distributions", "completions", "correlations", "dead_letters", "detections", "distributions", "gaps", "groups",
+    "alert_changes", "alerts", "completion_distributions", "completions", "correlations", "dead_letters", "detections", "distributions", "event_log", "gaps", "groups",
     "late_events", "quality", "quarantines", "rewards", "rule_sets", "runs", "steps", "trainer_steps", "verdicts", "windows",
 ]  # fmt: skip
 

@@ -43,7 +43,14 @@ RUN = {
 }
 _LISTED = "`reward-monitor rules words` lists what there is"
 _WAYS = {SCALAR: TRAINER, COLUMN: COMPLETION}
-_DETECTORS = {detector.name.replace(" ", "_").replace("-", "_"): detector.name for detector in DETECTORS}
+
+
+def flat(detector: str) -> str:
+    """A detector's name in conditions."""
+    return detector.replace(" ", "_").replace("-", "_")
+
+
+_DETECTORS = {flat(detector.name): detector.name for detector in DETECTORS}
 _REPORTED = {each.name: tuple((_WAYS[way], each.name) for way in each.ways) for each in REPORTED}
 
 
