@@ -30,18 +30,16 @@ Curve = tuple[np.ndarray, np.ndarray]  # steps, values
 
 @dataclass
 class Episode:
-    """One alert, from its begin to its end. since, fired, ended: points of its axis, None: not (yet); *_ms: of the log."""
+    """One alert, from its begin to its end. since, fired, ended: points of its axis, None: not (yet). fired_ms: of the log."""
 
     run_id: str
     rule: str
     series: str
     axis: str
     since: int
-    begun_ms: int
     fired: int | None = None
     fired_ms: int | None = None
     ended: int | None = None
-    ended_ms: int | None = None
     reason: str = ""
     summary: str = ""
 
@@ -96,7 +94,7 @@ def of_store(rules: RuleSet, client: Client, since_ms: int, run_ids: Iterable[st
 def tried(rules: RuleSet, partitions: Iterable[Iterable[Record]]) -> Backtest:
     """The rules over the records of some partitions, each in its order."""
     made = Backtest(rules)
-    charted = {rule.uid: of for rule in rules.rules if (of := _charted(rule))}
+    drawn = {rule.uid: charted(rule) for rule in rules.rules}
     open_episodes: dict[tuple[str, str, str], Episode] = {}
     curves: dict[tuple[str, str, str], list[tuple[int, float]]] = defaultdict(list)
     runs, steps = set[str](), 0
@@ -109,13 +107,13 @@ def tried(rules: RuleSet, partitions: Iterable[Iterable[Record]]) -> Backtest:
                     _follow(result, open_episodes, made)
                 elif result.HasField("pane") and result.pane.window == STEP.row and result.pane.closed:
                     steps += result.pane.kind == REWARD
-                    _chart(result.run_id, result.pane, charted, curves)
+                    _chart(result.run_id, result.pane, drawn, curves)
                 elif result.HasField("quarantine"):
                     raise RuntimeError(f"an error of reward-monitor's own: {result.quarantine.traceback}")
     made.episodes += [episode for episode in open_episodes.values() if episode.fired is not None]
     made.episodes.sort(key=lambda episode: (episode.fired_ms or 0, episode.run_id, episode.rule))
     made.runs, made.steps = len(runs - {""}), steps
-    made.curves = _of_episodes(made.episodes, charted, curves)
+    made.curves = _of_episodes(made.episodes, drawn, curves)
     return made
 
 
@@ -145,30 +143,30 @@ def _follow(result: Result, open_episodes: dict[tuple[str, str, str], Episode], 
         if episode.fired is None:
             made.pending += 1
             return
-        episode.ended, episode.ended_ms, episode.reason = alert.at, at_ms, alert.reason
+        episode.ended, episode.reason = alert.at, alert.reason
         made.episodes.append(episode)
         return
     episode = open_episodes.setdefault(key, _begun(result, alert))
     if alert.state == "firing" and episode.fired is None:
         episode.fired, episode.fired_ms = alert.at, at_ms
-        episode.summary = alert.annotations.get("summary", "") or alert.sentence or alert.expr
+        episode.summary = alert.annotations.get("summary", "") or alert.sentence
 
 
 def _begun(result: Result, alert: Alert) -> Episode:
-    return Episode(result.run_id, alert.rule, alert.series, alert.axis, alert.since, result.append_time_ms)
+    return Episode(result.run_id, alert.rule, alert.series, alert.axis, alert.since)
 
 
-def _charted(rule: Rule) -> MeasureOf | None:
-    """What is drawn of a rule: the first measure in its condition that rows of steps have."""
-    return next((of for of in rule.condition.sources if isinstance(of, MeasureOf)), None)
+def charted(rule: Rule) -> MeasureOf:
+    """What is drawn of a rule: the first measure in its condition, or else the mean reward."""
+    return next((of for of in rule.condition.sources if isinstance(of, MeasureOf)), MeasureOf("mean"))
 
 
 def _chart(
-    run_id: str, pane: PaneRow, charted: dict[str, MeasureOf], curves: dict[tuple[str, str, str], list[tuple[int, float]]]
+    run_id: str, pane: PaneRow, drawn: dict[str, MeasureOf], curves: dict[tuple[str, str, str], list[tuple[int, float]]]
 ) -> None:
     columns: dict[str, np.ndarray] = {}
     found: dict[str, np.ndarray] = {}
-    for uid, of in charted.items():
+    for uid, of in drawn.items():
         names = [name for kind, name in of.where if kind == pane.kind]
         if (of.where and not names) or (not of.where and pane.kind != REWARD):
             continue
@@ -184,11 +182,11 @@ def _chart(
 
 
 def _of_episodes(
-    episodes: list[Episode], charted: dict[str, MeasureOf], curves: dict[tuple[str, str, str], list[tuple[int, float]]]
+    episodes: list[Episode], drawn: dict[str, MeasureOf], curves: dict[tuple[str, str, str], list[tuple[int, float]]]
 ) -> dict[tuple[str, str, str], Curve]:
     made = {}
     for episode in episodes:
-        key = episode.run_id, episode.rule, "" if charted.get(episode.rule, MeasureOf("")).where else episode.series
+        key = episode.run_id, episode.rule, "" if drawn[episode.rule].where else episode.series
         if points := sorted(curves.get(key, [])):
             made[episode.run_id, episode.rule, episode.series] = (
                 np.array([s for s, _ in points]),

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from reward_engine.rules.ruleset import Rule
 
 from reward_dashboards import page
-from reward_dashboards.backtest import Backtest, Curve, Episode
+from reward_dashboards.backtest import Backtest, Curve, Episode, charted
 from reward_dashboards.report_text import printable, table
 
 _CHARTS = 8  # the first episodes of as many rules are drawn
@@ -95,17 +95,26 @@ def _stretches(found: Backtest, like: Episode, last: int) -> list[tuple[int, int
     ]
 
 
-def _named(found: Backtest, episode: Episode) -> str:
-    rule = next(rule for rule in found.rules.rules if rule.uid == episode.rule)
+def _rule(found: Backtest, episode: Episode) -> Rule:
+    return next(rule for rule in found.rules.rules if rule.uid == episode.rule)
+
+
+def _named(episode: Episode) -> str:
     about = f" [{episode.series}]" if episode.series else ""
-    return f"{episode.rule}{about} in {episode.run_id}: {rule.condition.expression.text}"
+    return f"{episode.rule}{about} in {episode.run_id}"
+
+
+def _drawn_of(found: Backtest, episode: Episode) -> str:
+    of = charted(_rule(found, episode))
+    return f"{of.measure} of {of.where[0][1] if of.where else episode.series or 'the total'}"
 
 
 def _chart(found: Backtest, episode: Episode) -> Iterator[str]:
     """A curve of block characters, and below it where the rule fired."""
     steps, values = found.curves[episode.run_id, episode.rule, episode.series]
-    yield printable(_named(found, episode))
-    yield f"  {printable(episode.summary)}"
+    yield printable(f"{_named(episode)}: {_rule(found, episode).condition.expression.text}")
+    if episode.summary:
+        yield f"  {printable(episode.summary)}"
     bins = np.array_split(np.arange(len(steps)), min(_COLUMNS, len(steps)))
     means = np.array([_mean(values[part]) for part in bins])
     known = means[np.isfinite(means)]
@@ -114,7 +123,7 @@ def _chart(found: Backtest, episode: Episode) -> Iterator[str]:
     bars = ["·" if np.isnan(mean) else _BARS[min(int((mean - low) / span * len(_BARS)), len(_BARS) - 1)] for mean in means]
     stretches = _stretches(found, episode, int(steps[-1]))
     marks = ["━" if any(start <= steps[part[-1]] and steps[part[0]] <= end for start, end in stretches) else " " for part in bins]
-    yield f"  {high:>9.3g} ┐"
+    yield f"  {high:>9.3g} ┐ {printable(_drawn_of(found, episode))}"
     yield f"  {'':>9}  {''.join(bars)}"
     yield f"  {low:>9.3g} ┘{''.join(marks).rstrip()}  fires"
     yield f"  {'':>9}  {'step ' + str(steps[0]):<{max(len(bins) - len(str(steps[-1])), 1)}}{steps[-1]}"
@@ -127,11 +136,13 @@ def _mean(values: np.ndarray) -> float:
 
 def _figure(found: Backtest, episode: Episode) -> str:
     steps, values = found.curves[episode.run_id, episode.rule, episode.series]
-    rule = next(rule for rule in found.rules.rules if rule.uid == episode.rule)
+    rule = _rule(found, episode)
     figure = _line((steps, values), episode.series or "total")
     for start, end in _stretches(found, episode, int(steps[-1])):
-        page.shade(figure, start, end, _SEVERITIES[rule.severity], episode.rule)
-    return page.chart(figure, escape(_named(found, episode)), "", legend=False)
+        page.shade(figure, start, end, _SEVERITIES[rule.severity], "fires")
+    said = f"{rule.condition.expression.text}. {episode.summary}"
+    head = f'<h3>{escape(_named(episode))}</h3><p class="soft">{escape(said)}</p>'
+    return head + page.chart(figure, "", _drawn_of(found, episode), legend=False)
 
 
 def _line(curve: Curve, name: str) -> go.Figure:

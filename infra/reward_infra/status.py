@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
-from reward_jobs import groups
+from reward_jobs import groups, snapshots
+from reward_jobs.rule_sets import RuleSets
 from reward_jobs.settings import Settings
 from reward_producers.kafka import AdminClient, KafkaException, TopicPartition, consumer, entered
 from reward_producers.kafka_settings import Kafka
 from reward_schemas.errors import MonitorError
-from reward_schemas.topics import RULES
+from reward_schemas.topics import EVENTS
 
 from . import state_file
 from .data_dir import holder
@@ -49,7 +51,11 @@ class JobLag(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """All of it. pid: of the local supervisor, None where no stack runs here; problems: why it isn't well, in words."""
+    """All of it. pid: of the local supervisor, None where no stack runs here; problems: why it isn't well, in words.
+
+    rule_version: of the newest rule set that is sound; in_force: in how many partitions which version is, as of their last
+    snapshots, at most half a minute old.
+    """
 
     data_dir: str
     brokers: str
@@ -58,6 +64,7 @@ class Status(Struct, frozen=True):
     parts: list[PartStatus]
     lags: list[JobLag]
     rule_version: int | None
+    in_force: dict[int, int]
     disk_free_bytes: int | None
     problems: list[str]
 
@@ -74,20 +81,30 @@ def status(settings: Settings, *, cluster: bool) -> Status:
     parts = [_part(state, now) for state in told.parts] if told else []
     problems = [f"{part.name} is {part.state}" for part in parts if part.state != "up"]
     lags: list[JobLag] = []
-    rules = None
+    rules, in_force = None, dict[int, int]()
     if pid or cluster:
         try:
             client = entered(settings.kafka, _TIMEOUT_S)
             lags = [job_lag(client, settings.kafka, job) for job in JOBS]
-            rules = _rule_version(client, settings.kafka.brokers)
+            rules, in_force, refused = _rules(client, settings.kafka)
+            problems += refused
             problems += [f"no {lag.job} job runs" for lag in lags if not lag.members]
-        except (KafkaException, MonitorError) as error:
+        except (KafkaException, TimeoutError, MonitorError) as error:
             problems.append(f"Kafka at {settings.kafka.brokers} can't be asked: {error}")
     free = free_disk_bytes(data_dir) if data_dir.exists() else None
     if pid and free is not None and free < DISK_BYTES_MIN:
         problems.append(f"the disk is nearly full: {free / 1e9:.2f} GB are free")
     return Status(
-        str(data_dir), settings.kafka.brokers, pid, now - told.started_at_s if told else None, parts, lags, rules, free, problems
+        str(data_dir),
+        settings.kafka.brokers,
+        pid,
+        now - told.started_at_s if told else None,
+        parts,
+        lags,
+        rules,
+        in_force,
+        free,
+        problems,
     )
 
 
@@ -140,7 +157,18 @@ def _acknowledged(kafka: Kafka, group: str, places: Iterable[tuple[str, int]]) -
     return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
 
-def _rule_version(client: AdminClient, brokers: str) -> int | None:
-    """A rule set's version is its offset: the newest is the one before the topic's end."""
-    ((_, end),) = offsets(client, RULES, brokers).values()
-    return end - 1 if end else None
+def _rules(client: AdminClient, kafka: Kafka) -> tuple[int | None, dict[int, int], list[str]]:
+    """The newest sound rule set, where which is in force, and what is wrong with a newer one."""
+    published = RuleSets(kafka)
+    reader = snapshots.reader(kafka)
+    try:
+        published.refresh(_TIMEOUT_S)
+        commits = snapshots.last_commits(reader, offsets(client, EVENTS, kafka.brokers), _TIMEOUT_S)
+    finally:
+        published.close()
+        reader.close()
+    last = published.last
+    said = published.said(last)
+    refused = [f"the rules of version {last} are not in force: {mistake}" for mistake in said.mistakes[:5]] if said else []
+    newest = published.newest if published.newest >= 0 else None
+    return newest, dict(Counter(commit.rules for commit in commits.values() if commit.rules >= 0)), refused

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from reward_jobs.rule_folder import RuleFolder
 from reward_producers.reporter import new_run_id
+from reward_producers.rule_files import DEFAULT_PACK
 from reward_store.client import Client
 from reward_store.errors import Unavailable
 from reward_store.queries import FIVE_QUERIES, Query
@@ -53,6 +55,9 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--pause-ms", type=whole_number(0), default=100, help="slept after each step, for watching (default: %(default)s)"
     )
+    parser.add_argument(
+        "--rules", action="append", default=[], type=Path, metavar="FILE|DIR", help="alert rules; default: those that come along"
+    )
     add_from(parser)
 
 
@@ -63,12 +68,15 @@ def run(given: argparse.Namespace) -> int:
     with running(given, screen) as (monitor, narrator):
         client = monitor.reader()
         screen.print(_found(client, monitor.stack.data_dir))
+        if told := RuleFolder(monitor.brokers, given.rules or [DEFAULT_PACK]).look():
+            screen.print(told, markup=False)
         run_id = new_run_id("demo")
         screen.print(f"run {run_id}: {given.steps} steps of GRPO in {RANKS} rank processes, seed {given.seed}\n")
         with _training(monitor.brokers, run_id, given.steps, given.seed, given.pause_ms) as ranks:
             _watch(screen, client, run_id, ranks, narrator.began)
             failed = [rank.returncode for rank in ranks if rank.returncode]
         if not failed:
+            _alerts(screen, client, run_id)
             _answer(screen, client)
         client.close()
     return 1 if failed else 0
@@ -163,6 +171,15 @@ def _found(client: Client, data_dir: Path) -> Text:
         if runs
         else f"new data directory {data_dir}"
     )
+
+
+def _alerts(console: Console, client: Client, run_id: str) -> None:
+    """What the rules found."""
+    sql = "SELECT severity, rule, since_step, summary FROM alerts WHERE run_id = {run:String} AND fired_at IS NOT NULL AND severity != 'info' ORDER BY fired_at"
+    if rows := client.query(sql, run=run_id):
+        console.print(table(("severity", "rule", "since step", "what"), rows, title="\nalerts", right=("since step",)))
+    else:
+        console.print("\nno alerts: `reward-monitor rules list` shows what was watched", markup=False)
 
 
 def _answer(console: Console, client: Client) -> None:

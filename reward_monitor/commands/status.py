@@ -67,6 +67,10 @@ def _show(screen: Console, found: Status, cluster: bool) -> None:
             f"{lag.job:<10} {lag.members} running, {lag.records:,} records behind the log of {found.brokers}", markup=False
         )
     rules = "none published" if found.rule_version is None else f"version {found.rule_version}"
+    if found.in_force:
+        rules += ", in force: " + ", ".join(
+            f"{version} in {count} partitions" for version, count in sorted(found.in_force.items())
+        )
     if found.lags:
         screen.print(f"{'rules':<10} {rules}")
     if found.disk_free_bytes is not None and found.pid is not None:

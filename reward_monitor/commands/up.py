@@ -16,6 +16,8 @@ from reward_infra.fetch import fetch
 from reward_infra.pipeline import JOBS, Pipeline
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
 from reward_infra.progress import choose
+from reward_jobs.rule_folder import RuleFolder
+from reward_producers.rule_files import rule_set
 from rich.console import Console
 
 from reward_monitor.arguments import Parser, settings
@@ -24,6 +26,7 @@ from reward_monitor.terminal import console, size
 
 _START_S = 180.0  # the longest wait of --detach for the parts
 _LOOK_S = 10.0  # between two looks at the disk
+_RULES_S = 1.0  # between two looks at the rules
 
 
 def add(parser: Parser) -> None:
@@ -34,17 +37,27 @@ def add(parser: Parser) -> None:
     )
     parser.example("reward-monitor up", "reward-monitor up --detach --data-dir /data/rewards")
     parser.add_argument("-d", "--detach", action="store_true", help="return once everything runs; `reward-monitor down` stops it")
+    parser.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE|DIR",
+        help="alert rules, followed: what is saved there is in force within seconds; may be repeated",
+    )
     add_from(parser)
 
 
 def run(given: argparse.Namespace) -> int:
     """0 after an orderly end."""
     screen = console()
+    if given.rules:
+        rule_set(*given.rules)  # mistakes are told before anything starts
     if given.detach:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
         _welcome(screen, monitor)
-        _keep(screen, monitor)
+        _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0
 
 
@@ -61,15 +74,21 @@ def _welcome(screen: Console, monitor: Pipeline) -> None:
     )
 
 
-def _keep(screen: Console, monitor: Pipeline) -> None:
-    """Until Ctrl-C or SIGTERM; says when the disk fills."""
-    warned = False
+def _keep(screen: Console, monitor: Pipeline, rules: RuleFolder | None) -> None:
+    """Until Ctrl-C or SIGTERM; follows the rules, and says when the disk fills."""
+    warned, said = False, ""
     while True:
         free = free_disk_bytes(monitor.stack.data_dir)
         if free < DISK_BYTES_MIN and not warned:
             screen.print(f"[red]the disk is nearly full[/]: {size(free)} are free in {monitor.stack.data_dir}; free some soon")
         warned = free < DISK_BYTES_MIN
-        time.sleep(_LOOK_S)
+        until = time.monotonic() + _LOOK_S
+        while time.monotonic() < until:
+            told = rules.look() if rules else None
+            if told and told != said:
+                screen.print(told, markup=False)
+            said = told or said
+            time.sleep(_RULES_S)
 
 
 def _detach(given: argparse.Namespace, screen: Console) -> int:
@@ -85,6 +104,7 @@ def _detach(given: argparse.Namespace, screen: Console) -> int:
     command = [sys.executable, "-m", "reward_monitor.cli", "up", "--data-dir", str(data_dir)]
     command += ["--config", str(given.config.absolute())] if given.config else []
     command += ["--from", str(given.cache.absolute())] if given.cache else []
+    command += [part for path in given.rules for part in ("--rules", str(path.absolute()))]
     log = data_dir / "logs" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:

@@ -35,6 +35,11 @@ class RuleSets:
         self._published: dict[int, _Published] = {}
         self._compiled: dict[int, RuleSet | None] = {-1: NO_RULES}
         self.newest = -1  # version of the newest that is sound
+        self.last = -1  # of the newest, sound or not
+
+    def close(self) -> None:
+        """Leaves the broker."""
+        self._consumer.close()
 
     def refresh(self, timeout_s: float = _TIMEOUT_S) -> None:
         """Reads what was published since. KafkaException, or TimeoutError, where the broker doesn't deliver."""
@@ -67,6 +72,7 @@ class RuleSets:
     def _take(self, message: Message) -> None:
         version: int = message.offset()  # type: ignore[assignment]  # None only before a message was sent
         self._published[version] = _Published(message.timestamp()[1], read_rule_set(message.value()))
+        self.last = version
         if self.of(version) is not None:
             self.newest = version
 

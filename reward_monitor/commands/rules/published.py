@@ -24,7 +24,10 @@ def published(given: argparse.Namespace) -> tuple[RuleSets, Kafka]:
     kafka = running_settings(given, "kafka").kafka
     entered(kafka)
     found = RuleSets(kafka)
-    found.refresh()
+    try:
+        found.refresh()
+    finally:
+        found.close()
     return found, kafka
 
 
