@@ -39,14 +39,20 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def add_common(parser: Parser) -> None:
-    """Adds what every command takes."""
+def add_common(parser: Parser, *, below: bool = False) -> None:
+    """Adds what every command takes. below: a part of a command, which leaves alone what was given before its name."""
+    default = argparse.SUPPRESS if below else None
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where the local stack is kept (setting local.dir; default: .reward-monitor)"
+        "--data-dir",
+        type=Path,
+        default=default,
+        metavar="DIR",
+        help="where the local stack is kept (setting local.dir; default: .reward-monitor)",
     )
     parser.add_argument(
         "--config",
         type=Path,
+        default=default,
         metavar="FILE",
         help="YAML file of settings (default: $REWARD_MONITOR_CONFIG); see `reward-monitor config`",
     )

@@ -168,7 +168,7 @@ def _rules(client: AdminClient, kafka: Kafka) -> tuple[int | None, dict[int, int
         published.close()
         reader.close()
     last = published.last
-    said = published.said(last)
-    refused = [f"the rules of version {last} are not in force: {mistake}" for mistake in said.mistakes[:5]] if said else []
+    wrong = published.mistakes(last)[:5] if last > published.newest else []
+    refused = [f"the rules of version {last} are not in force: {mistake}" for mistake in wrong]
     newest = published.newest if published.newest >= 0 else None
     return newest, dict(Counter(commit.rules for commit in commits.values() if commit.rules >= 0)), refused

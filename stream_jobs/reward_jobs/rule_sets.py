@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +15,6 @@ from reward_producers.rule_files import RulesRefused, refusal
 from reward_schemas.rule_sets import SETS_BYTES_MAX, PublishedRules, read_rule_set, rule_set_bytes
 from reward_schemas.topics import RULES
 
-log = logging.getLogger(__name__)
 _PARTITION = 0
 _TIMEOUT_S = 30.0
 
@@ -41,8 +39,12 @@ class RuleSets:
         """Leaves the broker."""
         self._consumer.close()
 
-    def refresh(self, timeout_s: float = _TIMEOUT_S) -> None:
-        """Reads what was published since. KafkaException, or TimeoutError, where the broker doesn't deliver."""
+    def refresh(self, timeout_s: float = _TIMEOUT_S) -> list[int]:
+        """Reads what was published since, and returns the versions among it that can't be used.
+
+        KafkaException, or TimeoutError, where the broker doesn't deliver.
+        """
+        before = self.last
         place = TopicPartition(RULES, _PARTITION)
         low, end = self._consumer.get_watermark_offsets(place, timeout=timeout_s)
         deadline = time.monotonic() + timeout_s
@@ -53,6 +55,12 @@ class RuleSets:
                 self._take(message)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{RULES}: not read to its end in {timeout_s:.0f} s")
+        return [version for version in self._published if version > before and self.of(version) is None]
+
+    def mistakes(self, version: int) -> list[str]:
+        """What is wrong with a rule set, each with its place and remedy."""
+        said = self.said(version)
+        return (said.mistakes or [str(mistake) for mistake in load(said.files)[1]]) if said else []
 
     def said(self, version: int) -> PublishedRules | None:
         """What was published as this version."""
@@ -66,7 +74,7 @@ class RuleSets:
         if found and at_ms is not None and found.at_ms > at_ms:
             return None
         if version not in self._compiled and found:
-            self._compiled[version] = _compiled(version, found.said)
+            self._compiled[version] = None if found.said.mistakes else load(found.said.files, version)[0]
         return self._compiled.get(version)
 
     def _take(self, message: Message) -> None:
@@ -75,15 +83,6 @@ class RuleSets:
         self.last = version
         if self.of(version) is not None:
             self.newest = version
-
-
-def _compiled(version: int, said: PublishedRules) -> RuleSet | None:
-    found, mistakes = load(said.files, version)
-    if said.mistakes or found is None:
-        told = said.mistakes or [str(mistake) for mistake in mistakes]
-        log.error("rule set %d has mistakes and is not used, what was in force stays: %s", version, "; ".join(told[:10]))
-        return None
-    return found
 
 
 def publish(kafka: Kafka | str, files: Mapping[str, str], *, refused: bool = False) -> int:

@@ -176,10 +176,13 @@ class Worker:
             await asyncio.sleep(_RULES_S)
             try:
                 async with self._looking:
-                    await asyncio.to_thread(self._rules.refresh)
+                    refused = await asyncio.to_thread(self._rules.refresh)
             except (KafkaException, TimeoutError) as error:
                 log.warning("the rules can't be looked at: %s", error)
                 continue
+            for version in refused:
+                told = "; ".join(self._rules.mistakes(version)[:10])
+                log.error("rule set %d has mistakes and is not used, what was in force stays: %s", version, told)
             for partition, owned in list(self.owned.items()):
                 if owned.state.rule_version < self._rules.newest != owned.asked:
                     owned.asked = self._rules.newest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from reward_monitor.arguments import Parser
+from reward_monitor.arguments import Parser, add_common
 from reward_monitor.commands.rules import backtest, check, diff, published, trial, words
 
 _PARTS: dict[str, tuple[str, Any]] = {
@@ -31,6 +31,7 @@ def add(parser: Parser) -> None:
     for name, (does, part) in _PARTS.items():
         made = parts.add_parser(name, help=does)
         made.about(f"{does[0].upper()}{does[1:]}.")
+        add_common(made, below=True)
         part.add(made)
 
 
