@@ -25,6 +25,7 @@ COMMANDS = {
     "runs": "the runs, newest first, with their latest step and verdict",
     "analyze": "a report of runs: verdict, evidence, quality, and how several differ",
     "measures": "what is computed from rewards, and the detectors: all by topic, or one explained",
+    "silence": "alerts of which nobody is told for a while: add, list, remove",
     "topics": "the topics in Kafka, and whether they are as they must be",
     "config": "the effective settings, and where each came from",
     "migrate": "brings ClickHouse's tables and views to this version",

@@ -105,13 +105,13 @@ class Notifier:
         needs = [(problem, e) for problem, e in self._needs(of, now_ms, again=again) if not problem.targets[of.receiver].late]
         desk, single = self._desk(of.receiver), self._telling.channel(of.receiver).single
         made: list[Delivery] = []
-        for part in _parts(needs, 1 if single else ENTRIES_MAX):
+        for part in _parts(needs, 0 if single else ENTRIES_MAX):
             silences = single and part[0][1][0].status == RESOLVED  # a pager is never held back from falling silent
             if silences or (desk.flood_ms is None and self._telling.room(of.receiver, now_ms)):
                 made += self._telling.deliver(of.receiver, part, now_ms)
             elif desk.flood_ms is None:
                 desk.flood_ms = self._telling.room_ms(of.receiver, now_ms)
-        of.flushed_ms = now_ms if made else of.flushed_ms
+        of.flushed_ms, of.due_ms = now_ms if made else of.flushed_ms, None
         self._plan(of, now_ms)
         return made
 
@@ -128,11 +128,12 @@ class Notifier:
                 made += self._telling.deliver(receiver, [(problem, entries if len(entries) == 1 else [])], now_ms)
             else:
                 waiting.append((problem, entries))
-        for part in _parts(waiting, len(waiting) if single else ENTRIES_MAX):
+        for part in [waiting] if single and waiting else _parts(waiting, ENTRIES_MAX):
             made += self._telling.deliver(receiver, part, now_ms, kind if len(waiting) > 1 else "")
         for of in groups:
             for problem in self._members(of) if kind == LATE else ():
                 problem.targets[receiver].late = False  # what is silenced now is no longer late afterwards
+            of.due_ms = of.due_ms if kind == LATE else None  # of a flood nothing remains
             self._plan(of, now_ms)
         return made
 
@@ -148,7 +149,6 @@ class Notifier:
 
     def _plan(self, of: Group, now_ms: int) -> None:
         """When a group is looked at again, if nothing happens meanwhile."""
-        of.due_ms = None
         for problem in self._members(of):
             told_ms = problem.targets[of.receiver].told_ms
             if self._telling.covered(problem, now_ms):
@@ -171,12 +171,21 @@ class Notifier:
         found = (self.state.problems.get(id_) for id_ in of.members)
         members = [problem for problem in found if problem and of.receiver in problem.targets]
         of.members = {problem.id for problem in members}
-        return sorted(members, key=lambda problem: (problem.opened.time_ms, problem.id))
+        return sorted(members, key=lambda problem: (problem.opened.time_ms, problem.opened.place, problem.id))
 
     def _desk(self, receiver: str) -> Desk:
         return self._desks.setdefault(receiver, Desk())
 
 
-def _parts(needs: Needs, most: int) -> Iterator[Needs]:
-    for start in range(0, len(needs), max(most, 1)):
-        yield needs[start : start + max(most, 1)]
+def _parts(needs: Needs, entries_max: int) -> Iterator[Needs]:
+    """In their order, so many entries in each part; at least one problem."""
+    part: Needs = []
+    size = 0
+    for problem, entries in needs:
+        if part and size + len(entries) > entries_max:
+            yield part
+            part, size = [], 0
+        part.append((problem, entries))
+        size += len(entries)
+    if part:
+        yield part

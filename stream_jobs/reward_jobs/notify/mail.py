@@ -71,7 +71,7 @@ class _Client(smtplib.SMTP):
         self._host = config.host  # whose certificate it has to be, after STARTTLS
         self._connected, self._tls = connected, tls if config.tls == "tls" else None
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - smtplib's own method
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         self.sock = self._connected
         if self._tls:
             self.sock = encrypted = secured(self._connected, self._tls, self._host)
