@@ -196,6 +196,23 @@ def test_after_an_outage_there_is_one_message() -> None:
     assert sorted(resolved) == sorted(f"r{number}" for number in range(0, 150, 3))
 
 
+def test_what_was_silenced_when_the_digest_went_is_told_after_the_silence() -> None:
+    bench = Bench(config(route(group_wait="0s")))
+    bench.silence(match=R1, until_ms=T0 + H)
+    bench.tell("firing", "r1", ago_ms=3 * H)
+    bench.tell("firing", "r2", ago_ms=3 * H)
+    assert told(bench.wait(M)) == [("hook", "r2", "firing")]
+    assert told(bench.wait(H)) == [("hook", "r1", "firing")]
+
+
+def test_a_digest_waits_for_the_rest_of_a_backlog_but_not_for_ever() -> None:
+    bench = Bench(config(route()))
+    for number in range(100):
+        bench.tell("firing", f"r{number}", ago_ms=3 * H)
+        bench.wait(4 * S)
+    assert [(message.kind, len(message.entries)) for message in bench.sent] == [(LATE, 75)]
+
+
 def test_beyond_the_messages_of_an_hour_the_rest_is_told_in_one() -> None:
     bench = Bench(config(route(group_by=("run",), group_wait="0s"), hook=Webhook(url=URL, max_per_hour=5)))
     for number in range(40):
@@ -308,9 +325,12 @@ CONFIGS = (
     config(Route(to=("chat", "pager", "am"), match=Match(run="r[01]")), Route(to=("chat",)), **RECEIVERS),
     config(Route(to=("pager",), match=Match(severity="info")), Route(to=("am",), group_by=("run",)), **RECEIVERS),
 )
-STATES = ("pending", "firing", "recovering", "resolved", "inactive", "error")
+STATES = ("firing", "firing", "firing", "resolved", "pending", "recovering", "inactive", "error")
+tells = st.tuples(st.just("tell"), st.sampled_from(STATES), st.integers(0, 2), st.integers(1, 2), st.sampled_from((0, 2 * H)))
 events = st.one_of(
-    st.tuples(st.just("tell"), st.sampled_from(STATES), st.integers(0, 2), st.integers(1, 2), st.sampled_from((0, 0, 2 * H))),
+    tells,
+    tells,
+    tells,
     st.tuples(st.just("wait"), st.sampled_from((S, 20 * S, 3 * M, H, 5 * H))),
     st.tuples(st.just("silence"), st.integers(0, 2), st.booleans()),
     st.just(("unsilence",)),
@@ -319,7 +339,7 @@ events = st.one_of(
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.lists(events, max_size=30))
+@given(st.lists(events, max_size=40))
 def test_what_was_told_to_fire_is_told_to_be_resolved(happened: list[tuple]) -> None:
     bench = Bench(CONFIGS[0])
     for what, *how in happened:
