@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from reward_jobs.notify.address import allowed, connect, deadline, secured
@@ -35,10 +36,11 @@ class Poster:
         connected = connect(host, port, TIMEOUT_S, private=self._private)
         connection = _Connection(host, port, connected, self._tls if secure else None)
         try:
-            with deadline(lambda: connection.sock, _DEADLINE_S):
+            with deadline(lambda: connection.current, _DEADLINE_S):
                 connection.request("POST", path, body, {"User-Agent": "reward-monitor", "Connection": "close", **headers})
                 answer = connection.getresponse()
-                _judge(answer.status, answer.getheader("Retry-After"), answer.read(_ANSWER_BYTES), now_s)
+                if not 200 <= answer.status < 300:
+                    _refuse(answer.status, answer.getheader("Retry-After"), answer.read(_ANSWER_BYTES), now_s)
         except TimeoutError as error:
             raise Later(f"{host} didn't answer in {TIMEOUT_S:g} s") from error
         except ssl.SSLCertVerificationError as error:
@@ -56,13 +58,13 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, connected: socket.socket, tls: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=TIMEOUT_S)
         self.default_port = 443 if tls else 80  # what needs no mention in the header Host
-        self._connected, self._tls = connected, tls
+        self.current, self._tls = connected, tls  # http.client lets go of `sock` while an answer is still being read
 
     def connect(self) -> None:
-        self.sock = self._connected
         if self._tls:
-            self.sock = encrypted = secured(self._connected, self._tls, self.host)
+            self.current = encrypted = secured(self.current, self._tls, self.host)
             encrypted.do_handshake()
+        self.sock = self.current
 
 
 def _parts(url: str) -> tuple[str, int, str, bool]:
@@ -79,9 +81,7 @@ def _parts(url: str) -> tuple[str, int, str, bool]:
     return parts.hostname, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), secure
 
 
-def _judge(status: int, retry_after: str | None, body: bytes, now_s: float) -> None:
-    if 200 <= status < 300:
-        return
+def _refuse(status: int, retry_after: str | None, body: bytes, now_s: float) -> NoReturn:
     said = " ".join(body.decode("utf-8", "replace").split())
     reason = f"HTTP {status}" + (f": {said:.200}" if said.isprintable() and said else "")
     if 300 <= status < 400:
