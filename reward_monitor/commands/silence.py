@@ -33,8 +33,10 @@ def add(parser: Parser) -> None:
         "reward-monitor silence list",
         "reward-monitor silence remove 3f2a91c0",
     )
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)  # they may stand on either side of the action
+    add_common(common)
     actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
-    new = actions.add_parser("add", help="silences what matches")
+    new = actions.add_parser("add", parents=[common], help="silences what matches")
     new.add_argument(
         "matchers", nargs="+", metavar="MATCHER", help="rule=NAME, run=, project=, series=, severity=, labels.X=; all must hold"
     )
@@ -43,12 +45,9 @@ def add(parser: Parser) -> None:
     until.add_argument("--for", type=_seconds, dest="seconds", metavar="DURATION", help="30m, 2h, 1d")
     until.add_argument("--until-resolved", action="store_true", help="as long as what fires now does")
     new.add_argument("--comment", default="", help="why, for those who wonder")
-    actions.add_parser("list", help="the silences, and what fires")
-    gone = actions.add_parser("remove", help="ends a silence")
+    actions.add_parser("list", parents=[common], help="the silences, and what fires")
+    gone = actions.add_parser("remove", parents=[common], help="ends a silence")
     gone.add_argument("id", metavar="ID")
-    for action in actions.choices.values():  # they may stand on either side of the action
-        add_common(action)
-        action.set_defaults(data_dir=argparse.SUPPRESS, config=argparse.SUPPRESS)
 
 
 def run(given: argparse.Namespace) -> int:
