@@ -133,7 +133,7 @@ class Webhook(_Remote, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
         if bool(self.url) == bool(self.secret_url):
             raise ValueError("a webhook has one of url and secret_url")
         if self.url:
-            _plain(self.url)
+            _checked(self.url, secret=self.token is not None, private=self.allow_private)
 
 
 class Slack(_Remote, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="slack"):
@@ -149,7 +149,7 @@ class PagerDuty(_Remote, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     url: Annotated[str, Meta(max_length=2_000)] = "https://events.pagerduty.com/v2/enqueue"
 
     def __post_init__(self) -> None:
-        _plain(self.url)
+        _checked(self.url, secret=True, private=self.allow_private)
 
 
 class Mail(_Remote, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="email"):
@@ -184,7 +184,7 @@ class Alertmanager(_Remote, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     resend: Annotated[_Duration, Meta(description="how often what fires is sent again")] = "1m"
 
     def __post_init__(self) -> None:
-        _plain(self.url)
+        _checked(self.url, secret=self.token is not None, private=self.allow_private)
         if seconds(self.resend) < 1:
             raise ValueError(f"resend is {self.resend}: write at least 1s")
 
@@ -207,10 +207,12 @@ class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"no such receiver: {', '.join(unknown)}; there are {', '.join(sorted(self.receivers)) or 'none'}")
 
 
-def _plain(url: str) -> None:
-    """ValueError where a text is no address of a server, or has a password in it."""
+def _checked(url: str, *, secret: bool, private: bool) -> None:
+    """ValueError where a text is no address of a server, has a password in it, or would have a secret go in the clear."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("an address is needed: https://host/path")
     if parts.username or parts.password:
         raise ValueError("a password stands in the address: name it as a secret")
+    if secret and parts.scheme == "http" and not private:
+        raise ValueError("a secret doesn't go through a public network in the clear: https://")

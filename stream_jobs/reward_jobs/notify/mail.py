@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import socket
 import ssl
@@ -16,6 +17,7 @@ from reward_jobs.notify.post import TIMEOUT_S
 from reward_jobs.notify.state import Delivery
 from reward_jobs.notify.text import lines, title
 
+log = logging.getLogger("reward_jobs.notify")
 _DEADLINE_S = 40.0
 
 
@@ -44,7 +46,9 @@ def send(config: Mail, hosts: tuple[str, ...], tls: ssl.SSLContext, message: Del
                 client.starttls(context=tls)
             if config.user:
                 client.login(config.user, password)
-            client.send_message(letter(config, message), to_addrs=list(config.to))
+            refused = client.send_message(letter(config, message), to_addrs=list(config.to))
+        if refused:  # the others have it, and would have it twice
+            log.error("%s took message %s for all but %d of %d readers", config.host, message.key, len(refused), len(config.to))
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         raise (Refused if min(codes) >= 500 else Later)(

@@ -19,6 +19,7 @@ _DEADLINE_S = 20.0  # of all of them
 _ANSWER_BYTES = 2_048
 _AFTER_S_MAX = 3_600.0  # a longer Retry-After is not honoured
 _AGAIN = (408, 429)
+_HEADERS = {"User-Agent": "reward-monitor", "Connection": "close"}
 
 
 class Poster:
@@ -37,7 +38,7 @@ class Poster:
         connection = _Connection(host, port, connected, self._tls if secure else None)
         try:
             with deadline(lambda: connection.current, _DEADLINE_S):
-                connection.request("POST", path, body, {"User-Agent": "reward-monitor", "Connection": "close", **headers})
+                connection.request("POST", path, body, {"Host": urlsplit(url).netloc, **_HEADERS, **headers})
                 answer = connection.getresponse()
                 if not 200 <= answer.status < 300:
                     _refuse(answer.status, answer.getheader("Retry-After"), answer.read(_ANSWER_BYTES), now_s)
@@ -57,7 +58,6 @@ class _Connection(http.client.HTTPConnection):
 
     def __init__(self, host: str, port: int, connected: socket.socket, tls: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=TIMEOUT_S)
-        self.default_port = 443 if tls else 80  # what needs no mention in the header Host
         self.current, self._tls = connected, tls  # http.client lets go of `sock` while an answer is still being read
 
     def connect(self) -> None:

@@ -75,8 +75,6 @@ class Web:
                 """Quiet."""
 
         class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
             def handle_error(self, *_: object) -> None:
                 """A client that leaves early is what some tests are about."""
 
@@ -106,7 +104,9 @@ def web(*answers: Answer, **more: Any) -> Iterator[Web]:
 class Post:
     """An SMTP server that knows EHLO, STARTTLS, AUTH PLAIN, MAIL, RCPT, DATA, QUIT; `says` replaces its answer to a word."""
 
-    def __init__(self, tls: ssl.SSLContext, *, implicit: bool = False, starttls: bool = True, **says: str) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext, *, implicit: bool = False, starttls: bool = True, refused: str = "nobody", **says: str
+    ) -> None:
         self.letters: list[str] = []
         self.readers: list[str] = []
         self.logins: list[str] = []
@@ -127,6 +127,8 @@ class Post:
             def answer(self, word: str, line: str) -> bool:
                 if word in says:
                     self.say(says[word])
+                elif word == "RCPT" and refused in line:
+                    self.say("550 no such reader")
                 elif word == "EHLO":
                     self.say("250-here")
                     self.say("250 AUTH PLAIN" if self.secure or not starttls else "250 STARTTLS")
@@ -154,8 +156,6 @@ class Post:
                 self.request.sendall(text.encode() + b"\r\n")
 
         class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
             def handle_error(self, *_: object) -> None:
                 """A client that leaves early is what some tests are about."""
 

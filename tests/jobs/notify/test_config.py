@@ -60,6 +60,7 @@ def test_a_whole_one(tmp_path: Path) -> None:
         ("receivers: {a: {type: webhook, url: 'ftp://x'}}", "an address is needed: https://host/path"),
         ("receivers: {a: {type: webhook, url: 'https://u:SECRET@x/'}}", "a password stands in the address"),
         ("receivers: {a: {type: email, host: h, from: f, to: [t], user: u, password: {env: P}, tls: none}}", "in the clear"),
+        ("receivers: {a: {type: webhook, url: 'http://x.org', token: {env: T}}}", "in the clear: https://"),
         ("receivers: {a: {type: email, host: h, from: f, to: [t], user: u}}", "user and password go together"),
         ("receivers: {a: {type: alertmanager, url: 'http://a', resend: 0s}}", "resend is 0s: write at least 1s"),
         ("receivers: {a: {type: terminal}}\nroutes: [{to: [a], group_wait: 10}]", "routes[0].group_wait is a whole number"),

@@ -279,7 +279,7 @@ def test_an_address_that_is_a_secret_is_in_no_error(tmp_path: Path) -> None:
 
 def test_secrets_are_needed_at_the_start_and_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MonitorError, match=r"variable is not set\. \(NO_SUCH\)"):
-        send(hook("http://localhost/", token=Secret(env="NO_SUCH")))
+        send(hook("https://localhost/", token=Secret(env="NO_SUCH")))
     file = tmp_path / "token"
     file.write_text("one\n")
     with web() as server:
@@ -348,6 +348,15 @@ def test_what_a_mail_server_says(
             send(mail(server.port, ca[1], user="ada", password=Secret(env="THE_SECRET")))
         assert text in str(failed.value)
     assert server.letters == []
+
+
+def test_a_reader_who_is_refused_keeps_no_other_from_the_mail(
+    ca: tuple[trustme.CA, str], tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Post(tls, refused="bob") as server:
+        send(mail(server.port, ca[1]))
+    assert len(server.letters) == 1 and len(server.readers) == 1
+    assert "for all but 1 of 2 readers" in caplog.text
 
 
 def test_nothing_in_an_alert_makes_a_header() -> None:
