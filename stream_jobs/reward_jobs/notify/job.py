@@ -101,7 +101,7 @@ class Job:
         )
 
     def _step(self, wait_s: float) -> None:
-        """Reads what came, and writes down what follows before Kafka is told that it was read."""
+        """Reads what came, and writes down what follows before Kafka is told that it was read; of most records nothing does."""
         messages = self._gather(wait_s)
         now_ms = _now_ms()
         for message in messages:

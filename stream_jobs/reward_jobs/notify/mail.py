@@ -6,6 +6,7 @@ import logging
 import smtplib
 import socket
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 
@@ -37,16 +38,17 @@ def send(config: Mail, hosts: tuple[str, ...], tls: ssl.SSLContext, message: Del
     """Returns when the server took it for at least one reader. Raises Refused, Later."""
     if not allowed(config.host, hosts):
         raise Refused(f"the host {config.host} is not among allow_hosts")
-    connected = connect(config.host, config.port, TIMEOUT_S, private=config.allow_private)
+    client = _Client(config, connect(config.host, config.port, TIMEOUT_S, private=config.allow_private), tls)
     try:
-        client = _Client(config, connected, tls)
-        with deadline(lambda: client.sock, _DEADLINE_S), client:
+        with deadline(lambda: client.sock or client.current, _DEADLINE_S):
             client.connect(config.host, config.port)
             if config.tls == "starttls":
                 client.starttls(context=tls)
             if config.user:
                 client.login(config.user, password)
             refused = client.send_message(letter(config, message), to_addrs=list(config.to))
+            with suppress(OSError, smtplib.SMTPException):  # it has the mail, however it says good-bye
+                client.quit()
         if refused:  # the others have it, and would have it twice
             log.error("%s took message %s for all but %d of %d readers", config.host, message.key, len(refused), len(config.to))
     except smtplib.SMTPRecipientsRefused as error:
@@ -64,7 +66,8 @@ def send(config: Mail, hosts: tuple[str, ...], tls: ssl.SSLContext, message: Del
     except (OSError, smtplib.SMTPException) as error:
         raise Later(f"{config.host} broke off: {type(error).__name__}") from error
     finally:
-        connected.close()
+        client.close()
+        client.current.close()
 
 
 class _Client(smtplib.SMTP):
@@ -73,11 +76,10 @@ class _Client(smtplib.SMTP):
     def __init__(self, config: Mail, connected: socket.socket, tls: ssl.SSLContext) -> None:
         super().__init__(local_hostname="reward-monitor.invalid", timeout=TIMEOUT_S)
         self._host = config.host  # whose certificate it has to be, after STARTTLS
-        self._connected, self._tls = connected, tls if config.tls == "tls" else None
+        self.current, self._tls = connected, tls if config.tls == "tls" else None
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        self.sock = self._connected
         if self._tls:
-            self.sock = encrypted = secured(self._connected, self._tls, self._host)
+            self.current = encrypted = secured(self.current, self._tls, self._host)
             encrypted.do_handshake()
-        return self.sock
+        return self.current

@@ -50,7 +50,7 @@ class Poster:
             raise Later(f"{host} broke off: {type(error).__name__}") from error
         finally:
             connection.close()
-            connected.close()
+            connection.current.close()
 
 
 class _Connection(http.client.HTTPConnection):

@@ -96,7 +96,9 @@ class Telling:
 
     def _sent(self, receiver: str, now_ms: int) -> list[int]:
         """When it was sent the messages of the last hour."""
-        sent = self._state.sent[receiver] = [at for at in self._state.sent.get(receiver, []) if at > now_ms - HOUR_MS]
+        sent = self._state.sent.setdefault(receiver, [])
+        while sent and sent[0] <= now_ms - HOUR_MS:
+            del sent[0]
         return sent
 
     def _one_by_one(self, receiver: str, told: Needs) -> Iterator[list[Entry]]:

@@ -105,7 +105,14 @@ class Post:
     """An SMTP server that knows EHLO, STARTTLS, AUTH PLAIN, MAIL, RCPT, DATA, QUIT; `says` replaces its answer to a word."""
 
     def __init__(
-        self, tls: ssl.SSLContext, *, implicit: bool = False, starttls: bool = True, refused: str = "nobody", **says: str
+        self,
+        tls: ssl.SSLContext,
+        *,
+        implicit: bool = False,
+        starttls: bool = True,
+        refused: str = "nobody",
+        hangs: str = "",
+        **says: str,
     ) -> None:
         self.letters: list[str] = []
         self.readers: list[str] = []
@@ -125,6 +132,9 @@ class Post:
                         return
 
             def answer(self, word: str, line: str) -> bool:
+                if word == hangs:
+                    self.lines.read()  # until the client leaves
+                    return False
                 if word in says:
                     self.say(says[word])
                 elif word == "RCPT" and refused in line:

@@ -16,6 +16,7 @@ import trustme
 from msgspec import structs
 from reward_engine.rules.routes import Alertmanager, Mail, Notify, PagerDuty, Secret, Slack, Terminal, Webhook
 from reward_jobs.notify import address, post, receivers
+from reward_jobs.notify import mail as mails
 from reward_jobs.notify.errors import Later, Refused
 from reward_jobs.notify.state import Delivery, Entry
 from reward_schemas.errors import MonitorError
@@ -357,6 +358,22 @@ def test_a_reader_who_is_refused_keeps_no_other_from_the_mail(
         send(mail(server.port, ca[1]))
     assert len(server.letters) == 1 and len(server.readers) == 1
     assert "for all but 1 of 2 readers" in caplog.text
+
+
+@pytest.mark.parametrize("word", ["EHLO", "DATA"])  # before STARTTLS, and after it
+def test_a_mail_server_that_hangs_is_left(
+    ca: tuple[trustme.CA, str], tls: ssl.SSLContext, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mails, "_DEADLINE_S", 0.3)
+    with Post(tls, hangs=word) as server:
+        with pytest.raises(Later, match="localhost broke off: SMTPServerDisconnected"):  # a time-out would be TimeoutError
+            send(mail(server.port, ca[1]))
+
+
+def test_who_has_the_mail_has_it_however_rude(ca: tuple[trustme.CA, str], tls: ssl.SSLContext) -> None:
+    with Post(tls, QUIT="451 stay") as server:
+        send(mail(server.port, ca[1]))
+    assert len(server.letters) == 1
 
 
 def test_nothing_in_an_alert_makes_a_header() -> None:
