@@ -131,9 +131,12 @@ class Notifier:
         for part in [waiting] if single and waiting else _parts(waiting, ENTRIES_MAX):
             made += self._telling.deliver(receiver, part, now_ms, kind if len(waiting) > 1 else "")
         for of in groups:
-            for problem in self._members(of) if kind == LATE else ():
-                problem.targets[receiver].late = False  # what is silenced now is no longer late afterwards
-            of.due_ms = of.due_ms if kind == LATE else None  # of a flood nothing remains
+            if kind == FLOOD:
+                of.due_ms = None  # nothing remains
+            for problem in self._members(of):
+                if kind == LATE and problem.targets[receiver].late:  # it is silenced, and no longer late after that
+                    problem.targets[receiver].late = False
+                    self._telling.changed.add(problem.id)
             self._plan(of, now_ms)
         return made
 

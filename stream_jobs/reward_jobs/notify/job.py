@@ -124,6 +124,9 @@ class Job:
         for message in messages:
             if error := message.error():
                 self._kafka_error(error)
+        if self._fatal and "fenced" in self._fatal.str():
+            remedy = "run one alone: what a second one doesn't know to fire it can't tell to be resolved"
+            raise MonitorError("Another notifier has taken this one's place.", where=self._kafka.brokers, remedy=remedy)
         if self._fatal:
             raise KafkaException(self._fatal)
         return [message for message in messages if not message.error()]

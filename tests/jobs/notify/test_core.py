@@ -247,6 +247,21 @@ def test_a_pager_has_an_incident_each_and_one_for_what_is_summed_up() -> None:
     assert told(bench.wait(S)) == [("pager", "r1", "resolved")] and bench.core.state.problems == {}
 
 
+def test_after_an_outage_a_pager_rings_once() -> None:
+    bench = Bench(config(route("pager", group_wait="0s", group_interval="0s"), pager=PAGER))
+    bench.tell("firing", "told")
+    bench.wait(S)
+    bench.tell("resolved", "told", ago_ms=2 * H)
+    for number in range(4):
+        bench.tell("firing", f"r{number}", ago_ms=3 * H)
+    bench.tell("resolved", "r3", ago_ms=2 * H)
+    resolve, incident = bench.wait(M)
+    assert told([resolve]) == [("pager", "told", "resolved")]
+    assert incident.kind == LATE and [entry.notice.run for entry in incident.entries] == ["r0", "r1", "r2"]
+    bench.wait(4 * H, M)  # what still fires is told again, each as an incident of its own: the one for all is over
+    assert [(message.kind, message.of) for message in bench.sent[-4:]] == [("", "")] * 3 + [(OVER, incident.key)]
+
+
 def test_an_alertmanager_hears_of_what_fires_every_minute_and_nothing_is_held_back() -> None:
     bench = Bench(config(route("am"), am=Alertmanager(url="https://am.example.org", resend="1m")))
     for number in range(3):

@@ -365,9 +365,9 @@ def test_a_mail_server_that_hangs_is_left(
     ca: tuple[trustme.CA, str], tls: ssl.SSLContext, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mails, "_DEADLINE_S", 0.3)
-    with Post(tls, hangs=word) as server:
-        with pytest.raises(Later, match="localhost broke off: SMTPServerDisconnected"):  # a time-out would be TimeoutError
-            send(mail(server.port, ca[1]))
+    says = "localhost broke off: SMTPServerDisconnected"  # a time-out would be TimeoutError
+    with Post(tls, hangs=word) as server, pytest.raises(Later, match=says):
+        send(mail(server.port, ca[1]))
 
 
 def test_who_has_the_mail_has_it_however_rude(ca: tuple[trustme.CA, str], tls: ssl.SSLContext) -> None:
