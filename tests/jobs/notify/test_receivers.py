@@ -283,6 +283,11 @@ def test_secrets_are_needed_at_the_start_and_read_anew(tmp_path: Path, monkeypat
     with pytest.raises(MonitorError, match=r"variable is not set\. \(NO_SUCH\)"):
         send(hook("https://localhost/", token=Secret(env="NO_SUCH")))
     file = tmp_path / "token"
+    for text in ("SECRET\nX-Evil: 1", "SECRÉT", "SECRET\x00"):
+        file.write_text(text)
+        with pytest.raises(MonitorError, match="characters that can't be sent") as failed:
+            send(hook("https://localhost/", token=Secret(file=str(file))))
+        assert "SECR" not in str(failed.value)
     file.write_text("one\n")
     with web() as server:
         out = receivers.senders(
