@@ -15,10 +15,7 @@ HIDDEN = "[secret]"
 
 def reveal(secret: Secret, environment: Mapping[str, str] = os.environ) -> str:
     """The secret itself. MonitorError, which names its place alone, where it isn't there or can't be sent."""
-    if secret.file:
-        value = of_file(Path(secret.file).expanduser()).strip()
-    else:
-        value = environment.get(secret.env, "").strip()
+    value = of_file(Path(secret.file).expanduser()).strip() if secret.file else environment.get(secret.env, "").strip()
     if not value:
         raise MonitorError("A secret's variable is not set.", where=secret.env, remedy="set it for the notifier's process")
     if not (value.isascii() and value.isprintable()):  # a library would show it in its complaint
