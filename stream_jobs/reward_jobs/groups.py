@@ -6,5 +6,6 @@ from reward_schemas.topics import EVENTS, RESULTS, RULES
 
 AGGREGATE = "reward-monitor.aggregate"
 LAND = "reward-monitor.land"
+NOTIFY = "reward-monitor.notify"
 
-TOPICS = {AGGREGATE: (EVENTS,), LAND: (EVENTS, RESULTS, RULES)}
+TOPICS = {AGGREGATE: (EVENTS,), LAND: (EVENTS, RESULTS, RULES), NOTIFY: (RESULTS,)}

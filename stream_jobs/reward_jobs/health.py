@@ -3,7 +3,7 @@
     python -m reward_jobs.health DIRECTORY
 
 A job touches its status file in `jobs.data_dir` as long as it gets on: the worker at each tick, once the broker has those
-before it; the lander when all that it has gathered is stored. One that hangs, waits for a store, or has no partitions yet
+before it; the lander when all that it has gathered is stored; the notifier while it reads. One that hangs, waits for a store, or has no partitions yet
 has an old file, or none. This imports no library, because it runs so often. Exit code 0 or 1.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reward_schemas.errors import MonitorError
 
-AGGREGATE, LAND = "owned.json", "landed"  # the status files
+AGGREGATE, LAND, NOTIFY = "owned.json", "landed", "notified"  # the status files
 AGE_S_MAX = 60.0
 
 
@@ -36,7 +36,7 @@ def begin(directory: Path, status: str) -> Path:
 
 def problem(directory: Path, now_s: float) -> str | None:
     """Why a job that keeps its status file there is not well; None where it is."""
-    ages = [now_s - (directory / name).stat().st_mtime for name in (AGGREGATE, LAND) if (directory / name).is_file()]
+    ages = [now_s - (directory / name).stat().st_mtime for name in (AGGREGATE, LAND, NOTIFY) if (directory / name).is_file()]
     if not ages:
         return f"no job has begun its work: there is no status file in {directory} (setting jobs.data_dir)"
     if max(ages) > AGE_S_MAX:

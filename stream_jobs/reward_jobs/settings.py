@@ -35,9 +35,13 @@ class Jobs(Struct, frozen=True, kw_only=True):
         str, Meta(max_length=200, description="of a lander: a name that it alone has, by which it is back at once after a kill")
     ] = ""
     snapshot_s: Annotated[float, Meta(gt=0, le=3600, description="seconds between two snapshots of a partition")] = 30.0
-    data_dir: Annotated[Path, Meta(description="where a job keeps a small status file; see reward_jobs.health")] = field(
-        default_factory=lambda: Path(tempfile.gettempdir()) / "reward-monitor-jobs"
-    )
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="where a job keeps a small status file, see reward_jobs.health, and the notifier what it must not forget"
+        ),
+    ] = field(default_factory=lambda: Path(tempfile.gettempdir()) / "reward-monitor-jobs")
+    notify_config: Annotated[Path | None, Meta(description="of the notifier: YAML file of routes and receivers")] = None
 
 
 class Local(Struct, frozen=True, kw_only=True):
