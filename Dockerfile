@@ -14,12 +14,14 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
 
 FROM python:3.12-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin reward-monitor
+# Where the notifier keeps what it must not forget: a volume takes its owner from here.
+RUN install -d -o 10001 -g 10001 /var/lib/reward-monitor/notify
 COPY --from=build /opt/reward-monitor /opt/reward-monitor
 # Work happens below /tmp alone, so that the root file system may be read-only.
 ENV PATH=/opt/reward-monitor/bin:$PATH PYTHONUNBUFFERED=1 REWARD_MONITOR_JOBS_DATA_DIR=/tmp/reward-monitor-jobs
 WORKDIR /tmp
 USER 10001:10001
-# Of a worker or a lander; see the module. A container that runs a command is done before it matters.
+# Of a worker or a lander; see the module. The notifier's is in docker-compose.yml. A container that runs a command is done before it matters.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=2 \
     CMD ["python", "-m", "reward_jobs.health", "/tmp/reward-monitor-jobs"]
 CMD ["reward-monitor", "--help"]

@@ -30,7 +30,7 @@ from .progress import Progress
 from .supervisor import Supervisor
 from .topics import ensure
 
-AGGREGATE, LAND = "aggregate", "land"
+AGGREGATE, LAND, NOTIFY = "aggregate", "land", "notify"
 JOBS = (AGGREGATE, LAND)
 
 
@@ -117,6 +117,10 @@ class Pipeline:
         """The lander."""
         home = self.stack.data_dir / name
         return self._job("land", name, (KAFKA, CLICKHOUSE), {"data_dir": home, "instance": name, **jobs})
+
+    def notify(self, name: str = NOTIFY, **jobs: Any) -> Part:
+        """The notifier, which tells people of alerts."""
+        return self._job("notify", name, (KAFKA,), {"data_dir": self.stack.data_dir / name, **jobs})
 
     def _job(self, module: str, name: str, after: tuple[str, ...], jobs: dict[str, Any], **more: Any) -> Part:
         # Of the user's own variables none: they may be of a cluster.

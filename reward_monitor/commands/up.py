@@ -56,6 +56,7 @@ def run(given: argparse.Namespace) -> int:
     if given.detach:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
+        monitor.stack.add(monitor.notify())
         _welcome(screen, monitor)
         _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0

@@ -148,6 +148,7 @@ def order(project: Project) -> Iterator[str]:
         "setup": {"kafka", "clickhouse"},
         "aggregate": {"setup"},
         "land": {"setup"},
+        "notify": {"setup"},
         "grafana": {"clickhouse"},
     }.items():
         if waits.get(name) != others:

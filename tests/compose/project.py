@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"
 SECRETS = "infra/docker/secrets"  # relative to ROOT
-JOBS = ("setup", "aggregate", "land")  # the services of our own image
+JOBS = ("setup", "aggregate", "land", "notify")  # the services of our own image
 
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 

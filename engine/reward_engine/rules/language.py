@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Severity = Literal["info", "warning", "critical"]
+from reward_engine.rules.routes import Receiver, Route, Severity, Silence
+
 By = Literal["run", "reward"]
 Action = Literal["keep", "ok", "alert"]
 
@@ -101,6 +102,10 @@ class RuleFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: Literal[1]
     groups: Annotated[tuple[Group, ...], Meta(max_length=100)] = ()
     defaults: Defaults = Defaults()
+    routes: Annotated[tuple[Route, ...], Meta(max_length=200, description="which alerts go to whom")] = ()
+    receivers: Annotated[dict[str, Receiver], Meta(max_length=100, description="who is told, and how")] = {}
+    silences: Annotated[tuple[Silence, ...], Meta(max_length=200)] = ()
+    allow_hosts: Annotated[tuple[str, ...], Meta(max_length=100, description="hosts that receivers may name")] = ()
 
 
 def length(text: str, window: int = 0) -> tuple[str, int]:

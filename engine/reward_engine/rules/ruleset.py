@@ -14,8 +14,9 @@ from reward_engine.kinds import TRAINER
 from reward_engine.rules import language, template
 from reward_engine.rules.converting import converted, partial
 from reward_engine.rules.expression import BadExpression, Expression, compiled
-from reward_engine.rules.language import Action, Defaults, NoData, RuleFile, Select, Severity
+from reward_engine.rules.language import Action, Defaults, NoData, RuleFile, Select
 from reward_engine.rules.machine import Timing
+from reward_engine.rules.routes import Notify, Severity
 from reward_engine.rules.source import Mistake, Node, Place, read
 from reward_engine.rules.template import TEXTS, BadTemplate, Template
 from reward_engine.rules.vocabulary import CONSTANTS, MeasureOf, Source, source
@@ -75,10 +76,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """Rules of one version, in the order of their files. version: offset in the rules topic; -1: none."""
+    """Rules of one version, in the order of their files. version: offset in the rules topic; -1: none. notify: who is told."""
 
     rules: tuple[Rule, ...] = ()
     version: int = -1
+    notify: Notify = field(default_factory=Notify)
     _chosen: dict[tuple[object, ...], Chosen] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, run_id: str, project: str, tags: Mapping[str, str]) -> Chosen:
@@ -97,11 +99,13 @@ def load(files: Mapping[str, str], version: int = -1) -> tuple[RuleSet | None, l
     mistakes: list[Mistake] = []
     rules: list[Rule] = []
     places: dict[str, Place] = {}
+    told: list[RuleFile] = []
     for name, text in files.items():
         top = read(text, name, mistakes)
         if top is None:
             continue
-        converted(top, RuleFile, mistakes)
+        if file := converted(top, RuleFile, mistakes):
+            told.append(file)
         for group, node, rule in _of_file(top):
             if (first := places.setdefault(rule.uid, node.place)) is not node.place:
                 mistakes.append(Mistake(node.place, f"the uid is that of {first}", "give it one of its own", rule.uid))
@@ -109,7 +113,26 @@ def load(files: Mapping[str, str], version: int = -1) -> tuple[RuleSet | None, l
                 rules.append(made)
     if len(rules) > language.RULES_MAX:
         mistakes.append(Mistake(Place("all files"), f"{len(rules)} rules, at most {language.RULES_MAX}", "leave some out"))
-    return (None, sorted(set(mistakes))) if mistakes else (RuleSet(tuple(rules), version), [])
+    notify = _notify(told, mistakes)
+    return (None, sorted(set(mistakes))) if mistakes else (RuleSet(tuple(rules), version, notify), [])
+
+
+def _notify(files: list[RuleFile], mistakes: list[Mistake]) -> Notify:
+    """Who is told, of all files together: a route may name a receiver of another file."""
+    receivers = {name: receiver for file in files for name, receiver in file.receivers.items()}
+    twice = sum(len(file.receivers) for file in files) - len(receivers)
+    if twice:
+        mistakes.append(Mistake(Place("all files"), f"{twice} receivers have the name of another", "give each its own"))
+    try:
+        return Notify(
+            routes=tuple(route for file in files for route in file.routes),
+            receivers=receivers,
+            silences=tuple(silence for file in files for silence in file.silences),
+            allow_hosts=tuple(host for file in files for host in file.allow_hosts),
+        )
+    except ValueError as error:
+        mistakes.append(Mistake(Place("all files"), str(error), "declare it under receivers"))
+        return Notify()
 
 
 def _for(select: Select, run_id: str, project: str, tags: Mapping[str, str]) -> bool:

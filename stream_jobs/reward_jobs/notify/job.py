@@ -7,6 +7,8 @@ import threading
 import time
 
 from google.protobuf.message import DecodeError
+from reward_engine.fold import NO_RULES
+from reward_engine.rules.routes import Notify
 from reward_producers.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer, entered
 from reward_producers.kafka_errors import warn
 from reward_schemas.errors import MonitorError
@@ -19,6 +21,7 @@ from reward_jobs.notify.core import Notifier
 from reward_jobs.notify.outbox import Outbox, trouble
 from reward_jobs.notify.receivers import senders
 from reward_jobs.notify.store import Store
+from reward_jobs.rule_sets import RuleSets
 from reward_jobs.settings import Settings
 
 log = logging.getLogger("reward_jobs.notify")
@@ -27,7 +30,7 @@ _ENTER_S = 30.0  # the longest wait for Kafka at the start
 _WAIT_S, _FLYING_WAIT_S = 0.2, 0.02  # for a record; while a message is on its way, what became of it is waited for as well
 _RECORDS = 500
 _LAND_S = 3.0  # after SIGTERM: what isn't taken by then is sent again by the next start
-_TOUCH_S, _PRUNE_S = 1.0, 3_600.0
+_TOUCH_S, _LOOK_S, _PRUNE_S = 1.0, 2.0, 3_600.0
 _CONSUMER = {
     # One notifier has the whole topic: the end of an alert must come to who told of its beginning. A second one with this name
     # takes the place of the first, and after kill -9 the next is in at once.
@@ -41,19 +44,18 @@ class Job:
     """Owns the consumer, the store and the outbox. One thread, but for the outbox's; `stop` may be called by a signal handler."""
 
     def __init__(self, settings: Settings) -> None:
-        file = settings.jobs.notify_config
-        if file is None:
-            remedy = "set REWARD_MONITOR_JOBS_NOTIFY_CONFIG to a file of routes and receivers"
-            raise MonitorError("The notifier has no configuration.", remedy=remedy)
         self._kafka = settings.kafka
         self._status = health.begin(settings.jobs.data_dir, health.NOTIFY)
-        self._config = config.load(file)
+        # A file of its own stands for what rule sets say of routes and receivers.
+        file = settings.jobs.notify_config
+        self._rules = RuleSets(settings.kafka) if file is None else None
+        self._config = config.load(file) if file else Notify()
         self._store = Store(settings.jobs.data_dir)
         self._store.lock()
         self._outbox = Outbox(senders(self._config), self._store.record)
         self._stopping = threading.Event()
         self._fatal: KafkaError | None = None
-        self._touched = self._pruned = time.monotonic() - _PRUNE_S
+        self._touched = self._looked = self._pruned = time.monotonic() - _PRUNE_S
 
     def stop(self) -> None:
         """Lets `run` return, after what is on its way."""
@@ -61,8 +63,9 @@ class Job:
 
     def run(self) -> None:
         """Notifies until `stop`. KafkaException of the broker; sqlite3.Error where the disk is full."""
-        self._begin()
         entered(self._kafka, _ENTER_S)
+        self._follow_rules()
+        self._begin()
         self._consumer = consumer(self._kafka, groups.NOTIFY, on_error=self._kafka_error, **_CONSUMER)
         flying = False
         try:
@@ -78,6 +81,8 @@ class Job:
         finally:
             self._outbox.close()
             self._consumer.close()
+            if self._rules:
+                self._rules.close()
             self._store.close()
 
     def _begin(self) -> None:
@@ -99,6 +104,21 @@ class Job:
             len(self._config.receivers),
             len(self._store.firing()),
         )
+
+    def _follow_rules(self) -> bool:
+        """Takes over what the newest rule set says of routes and receivers. MonitorError where a secret of it isn't there."""
+        if self._rules is None:
+            return False
+        self._rules.refresh()
+        found = self._rules.of(self._rules.newest) or NO_RULES
+        if found.notify == self._config:
+            return False
+        made = senders(found.notify)
+        log.info("routes and receivers of rule set %d", found.version)
+        self._config = found.notify
+        self._outbox.close()  # what is on its way is sent again, with its key
+        self._outbox = Outbox(made, self._store.record)
+        return True
 
     def _step(self, wait_s: float) -> None:
         """Reads what came, and writes down what follows before Kafka is told that it was read; of most records nothing does."""
@@ -157,6 +177,13 @@ class Job:
         if now - self._touched >= _TOUCH_S and self._consumer.assignment():
             self._status.touch()
             self._touched = now
+        if now - self._looked >= _LOOK_S:
+            self._looked = now
+            try:
+                if self._follow_rules():
+                    self._begin()
+            except (KafkaException, TimeoutError, MonitorError) as error:
+                trouble.warning("the rules' routes and receivers can't be used, what was in force stays: %s", error)
         if now - self._pruned >= _PRUNE_S:
             self._store.prune(_now_ms())
             self._pruned = now
