@@ -13,9 +13,9 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
     && pip --python /opt/reward-monitor/bin/python install --no-deps --no-index /wheel/*.whl
 
 FROM python:3.12-slim-bookworm
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin reward-monitor
-# Where the notifier keeps what it must not forget: a volume takes its owner from here.
-RUN install -d -o 10001 -g 10001 /var/lib/reward-monitor/notify
+# The directory is where the notifier keeps what it must not forget: a volume takes its owner from here.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin reward-monitor \
+    && install -d -o 10001 -g 10001 /var/lib/reward-monitor/notify
 COPY --from=build /opt/reward-monitor /opt/reward-monitor
 # Work happens below /tmp alone, so that the root file system may be read-only.
 ENV PATH=/opt/reward-monitor/bin:$PATH PYTHONUNBUFFERED=1 REWARD_MONITOR_JOBS_DATA_DIR=/tmp/reward-monitor-jobs

@@ -18,6 +18,7 @@ from reward_infra.supervisor import Supervisor
 from reward_infra.topics import ensure
 from reward_jobs import health
 from reward_jobs.notify.store import PENDING, SENT, Store
+from reward_jobs.rule_sets import publish
 from reward_jobs.settings import EXIT_CONFIGURATION
 from reward_producers.kafka import admin, producer
 from reward_schemas.topics import RESULTS, catalogue
@@ -60,12 +61,14 @@ class Site:
             **more,
         }
 
-    def start(self, url: str = "") -> subprocess.Popen:
+    def start(self, url: str = "", *, own_file: bool = True) -> subprocess.Popen:
         self.url = url or self.url
-        (self.home / "notify.yaml").write_text(CONFIG.format(url=self.url))
+        if own_file:
+            (self.home / "notify.yaml").write_text(CONFIG.format(url=self.url))
         with (self.home / "log").open("a") as log:
             command = [sys.executable, "-m", "reward_jobs.notify"]
-            self.started.append(subprocess.Popen(command, env=self.environment(), stderr=log, stdout=log))
+            more = {} if own_file else {"REWARD_MONITOR_JOBS_NOTIFY_CONFIG": ""}
+            self.started.append(subprocess.Popen(command, env=self.environment(**more), stderr=log, stdout=log))
         return self.started[-1]
 
     def send(self, state: str, run: str, sequence: int, partition: int = 0) -> None:
@@ -205,12 +208,33 @@ def test_what_a_restart_doesnt_mend_ends_with_78(site: Site) -> None:
         wait(lambda: "notifying from" in site.log())
         assert site.start().wait(20) == EXIT_CONFIGURATION  # another one in the same directory
         assert "Another notifier uses this directory" in site.log()
-    for setting, says in (("NOTIFY_CONFIG", "The notifier has no configuration"), ("DATA_DIR", "can't be used")):
-        environment = site.environment(**{f"REWARD_MONITOR_JOBS_{setting}": "" if setting == "NOTIFY_CONFIG" else "/proc/none"})
+    for setting, says in (("NOTIFY_CONFIG", "The notifier's configuration can't be read"), ("DATA_DIR", "can't be used")):
+        environment = site.environment(**{f"REWARD_MONITOR_JOBS_{setting}": "/proc/none"})
         told = subprocess.run(
             [sys.executable, "-m", "reward_jobs.notify"], env=environment, capture_output=True, text=True, timeout=30
         )
         assert told.returncode == EXIT_CONFIGURATION and says in told.stderr
+
+
+def test_routes_of_the_rules_in_force_are_followed(site: Site) -> None:
+    def publish_with(url: str, more: str = "") -> None:
+        publish(site.brokers, {"notify.yaml": "version: 1" + CONFIG.format(url=url) + more})
+
+    with web() as one, web() as other:
+        publish_with(one.url())
+        site.start(own_file=False)
+        site.send("firing", "routed", 1)
+        wait(lambda: said(one) == [("routed", "firing")])
+        publish_with(one.url(), "silences: [{match: {run: hushed}, until: 2099-01-01}]\n")
+        wait(lambda: "routes and receivers of rule set 1" in site.log())
+        site.send("firing", "hushed", 1)
+        publish(site.brokers, {"notify.yaml": "no rules"}, refused=True)  # what was stays
+        publish_with(other.url())
+        wait(lambda: "routes and receivers of rule set 3" in site.log())
+        site.send("resolved", "routed", 2)
+        wait(lambda: len(other.requests) == 2)
+        assert said(one) == [("routed", "firing")]
+        assert sorted(said(other)) == [("hushed", "firing"), ("routed", "resolved")]
 
 
 def test_a_second_notifier_elsewhere_takes_the_place_of_the_first(site: Site) -> None:
