@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from reward_engine.rule_tests import read_tests
+from reward_engine.rules.ruleset import load
+from reward_engine.rules.source import Mistake
+from reward_producers.rule_files import DEFAULT_PACK, rule_set
 
 from scripts.check_docs import ROOT, documents, problems
 
@@ -81,3 +86,28 @@ def test_every_hook_calls_a_target_of_make() -> None:
     for words in entries:
         assert words[0] == "make"
         subprocess.run([*words, "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_rule_that_comes_along_is_in_the_runbook() -> None:
+    headings = {
+        line[3:] for line in (ROOT / "docs" / "RUNBOOK.md").read_text(encoding="utf-8").splitlines() if line.startswith("## ")
+    }
+    rules = rule_set(DEFAULT_PACK).rules
+    linked = {rule.uid: "".join(map(str, rule.annotations["runbook"].parts)) for rule in rules}
+    assert linked == {rule.uid: f"docs/RUNBOOK.md#{rule.uid}" for rule in rules}
+    assert headings == set(linked)
+
+
+def test_rules_in_the_documents_are_rules() -> None:
+    found = [
+        block
+        for name in ("README.md", "docs/RULES.md")
+        for block in re.findall(r"```yaml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    mistakes: list[Mistake] = []
+    for block in found:
+        if block.startswith("tests:"):
+            assert read_tests(block, "a block", mistakes)
+        else:
+            mistakes += load({"a block": block if "version: 1" in block else "version: 1\n" + block})[1]
+    assert len(found) == 4 and not mistakes, "\n".join(map(str, mistakes))

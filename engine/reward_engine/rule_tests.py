@@ -99,7 +99,7 @@ class Found:
     tested: frozenset[tuple[str, bool]]
 
 
-def tests_of(text: str, file: str, mistakes: list[Mistake]) -> list[tuple[Test, Node]]:
+def read_tests(text: str, file: str, mistakes: list[Mistake]) -> list[tuple[Test, Node]]:
     """The tests of a file with their nodes, or none where there are mistakes."""
     top = read(text, file, mistakes)
     made = converted(top, TestFile, mistakes) if top is not None else None

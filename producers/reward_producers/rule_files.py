@@ -36,7 +36,7 @@ def texts(*paths: Path | str) -> dict[str, str]:
     return found
 
 
-def tests(*paths: Path | str) -> dict[str, str]:
+def texts_of_tests(*paths: Path | str) -> dict[str, str]:
     """The texts of the rules' tests by name: files named, or all of a directory that end with .test.yaml."""
     return {str(each): _read(each) for path in map(Path, paths) for each in ([path] if path.is_file() else _of(path, tests=True))}
 

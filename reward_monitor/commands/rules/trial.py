@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from reward_engine.rule_tests import Found, Test, tests_of, tried, uncovered
+from reward_engine.rule_tests import Found, Test, read_tests, tried, uncovered
 from reward_engine.rules.ruleset import RuleSet
 from reward_engine.rules.source import Mistake, Node
-from reward_producers.rule_files import DEFAULT_PACK, RulesRefused, refusal, rule_set, tests
+from reward_producers.rule_files import DEFAULT_PACK, RulesRefused, refusal, rule_set, texts_of_tests
 from rich.text import Text
 
 from reward_monitor.arguments import Parser
@@ -33,7 +33,7 @@ def add(parser: Parser) -> None:
 def run(given: argparse.Namespace) -> int:
     """0 where everything is as expected."""
     screen, mistakes = console(), list[Mistake]()
-    files = {name: tests_of(text, name, mistakes) for name, text in tests(*given.paths).items()}
+    files = {name: read_tests(text, name, mistakes) for name, text in texts_of_tests(*given.paths).items()}
     if mistakes:
         raise refusal(mistakes)
     if not any(files.values()):
