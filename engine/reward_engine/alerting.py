@@ -14,7 +14,7 @@ from reward_schemas.results_pb2 import Alert
 
 from reward_engine.detectors.blocks import Told
 from reward_engine.emit import Emitter
-from reward_engine.evidence import Evidence
+from reward_engine.evidence import Evidence, of_row
 from reward_engine.kinds import REWARD, TRAINER
 from reward_engine.rules import machine
 from reward_engine.rules.expression import Unknown
@@ -120,7 +120,7 @@ class _Judging:
             if uid in alerts.states and alerts.fingerprints.get(uid) != rule.fingerprint:
                 evidence = self._newest(rule)
                 for series, alert in alerts.states[uid].items():
-                    outcome, _ = self._outcome(rule, series, evidence)
+                    outcome, _ = _outcome(rule, self._row(series), evidence)
                     state = machine.changed(alert, self._point(rule), outcome, rule.timing)
                     self._tell(rule, series, alert, state, machine.CHANGED, evidence)
         alerts.fingerprints = {uid: rule.fingerprint for uid, rule in self._chosen.by_uid.items()}
@@ -147,16 +147,21 @@ class _Judging:
 
     def _judge(self, rule: Rule, at: int, evidence: Evidence) -> None:
         states = self._alerts.states.get(rule.uid, {})
-        for series in self._series(rule):
-            alert = states.get(series) or self._fresh(at)
+        kept = bool(rule.delay) or rule.no_data != "keep"  # also of an alert that has never been one
+        for series, row in self._series(rule):
+            alert = states.get(series)
+            outcome, recovered = _outcome(rule, row, evidence)
+            if alert is None:
+                if not kept and outcome in (Outcome.FALSE, Outcome.UNKNOWN):
+                    continue
+                alert = self._fresh(at)
             if alert.first == machine.NOT_YET:
                 alert.first = at
             if at - alert.first >= rule.delay:
-                outcome, recovered = self._outcome(rule, series, evidence)
                 if outcome is not Outcome.UNKNOWN:
                     alert.heard_ms = self._now.absence_ms
                 self._tell(rule, series, alert, machine.advance(alert, at, outcome, recovered, rule.timing), "", evidence)
-            if series not in states and (alert.sequence or alert.errors or rule.delay or rule.no_data != "keep"):
+            if series not in states:
                 states = self._alerts.states.setdefault(rule.uid, states)
                 states[series] = alert
                 self._alerts.fingerprints[rule.uid] = rule.fingerprint
@@ -164,11 +169,16 @@ class _Judging:
     def _fresh(self, at: int) -> AlertState:
         return AlertState(at, self._now.absence_ms)
 
-    def _series(self, rule: Rule) -> list[str]:
+    def _series(self, rule: Rule) -> list[tuple[str, int]]:
+        """What a rule is judged for, and its row among the reward functions; the run's is the total's."""
         if not rule.by_reward:
-            return [RUN]
+            return [(RUN, 0)]
         pattern = rule.select.reward
-        return [name for name in self._run.series[REWARD].names[1:] if pattern == "*" or fnmatchcase(name, pattern)]
+        every = enumerate(self._run.series[REWARD].names[1:], 1)
+        return [(name, row) for row, name in every if pattern == "*" or fnmatchcase(name, pattern)]
+
+    def _row(self, series: str) -> int:
+        return self._run.series[REWARD].rows.get(series, 0)
 
     def _newest(self, rule: Rule) -> Evidence:
         return Evidence(self._run) if rule.axis == "clock" else Evidence(self._run, rule.axis, self._point(rule))
@@ -179,21 +189,6 @@ class _Judging:
             return self._now.absence_ms
         newest = self._run.lane(AXES[rule.axis], REWARD).newest
         return max(newest, self._alerts.through.get(rule.axis, 0), self._alerts.through.get(f"{rule.axis}+", 0))
-
-    def _outcome(self, rule: Rule, series: str, evidence: Evidence) -> tuple[Outcome, bool]:
-        """What the condition gives, and whether what recovery wants is there."""
-        try:
-            holds = _holds(rule.condition, series, rule.width, evidence)
-        except Unknown:
-            return Outcome.UNKNOWN, False
-        except ArithmeticError:
-            return Outcome.FAILED, False
-        if holds or rule.recover is None:
-            return (Outcome.TRUE if holds else Outcome.FALSE), True
-        try:
-            return Outcome.FALSE, _holds(rule.recover, series, rule.width, evidence)
-        except (Unknown, ArithmeticError):
-            return Outcome.FALSE, False  # that it is well again is not known
 
     def _tell(
         self, of: Rule | str, series: str, alert: AlertState, state: str | None, reason: str, evidence: Evidence | None = None
@@ -210,15 +205,15 @@ class _Judging:
         self._out.alert(self._run.run_id, said)
 
     def _told(self, rule: Rule, series: str, alert: AlertState, state: str, reason: str, evidence: Evidence) -> Alert:
-        names = rule.condition.expression.names
-        values = {name: evidence.value(of, series, rule.width) for name, of in zip(names, rule.condition.sources, strict=True)}
-        extra = {name: evidence.value(of, series, rule.width) for name, of in rule.told.items() if name not in values}
+        names, row = rule.condition.expression.names, self._row(series)
+        values = {name: evidence.value(of, row, rule.width) for name, of in zip(names, rule.condition.sources, strict=True)}
+        extra = {name: evidence.value(of, row, rule.width) for name, of in rule.told.items() if name not in values}
         detected = self._detected(rule)
         at, since = self._point(rule) if rule.axis == "clock" else evidence.slot, alert.since
         if rule.axis == "clock":  # timed on the clock of absence, told on the log's
             at, since = self._now.clock_ms, self._now.clock_ms - (at - since)
         first, last = evidence.slots(rule.width) if rule.axis != "clock" else (0, 0)
-        groups = 0.0 if rule.axis == "clock" else evidence.value(MeasureOf("groups"), series, rule.width)
+        groups = 0.0 if rule.axis == "clock" else evidence.value(MeasureOf("groups"), row, rule.width)
         texts = {
             "rule": rule.uid, "run": self._run.run_id, "project": self._run.project, "reward": series, "step": str(self._run.top_step),
             "at": str(at), "since": str(since), "window": rule.window, "severity": rule.severity,
@@ -252,5 +247,21 @@ class _Judging:
         return next((each for each in named if each.sentence), Told(""))
 
 
-def _holds(condition: Condition, series: str, width: int, evidence: Evidence) -> bool:
-    return condition.expression([evidence.value(of, series, width) for of in condition.sources])
+def _outcome(rule: Rule, row: int, evidence: Evidence) -> tuple[Outcome, bool]:
+    """What the condition gives, and whether what recovery wants is there."""
+    try:
+        holds = _holds(rule.condition, row, rule.width, evidence)
+    except Unknown:
+        return Outcome.UNKNOWN, False
+    except ArithmeticError:
+        return Outcome.FAILED, False
+    if holds or rule.recover is None:
+        return (Outcome.TRUE if holds else Outcome.FALSE), True
+    try:
+        return Outcome.FALSE, _holds(rule.recover, row, rule.width, evidence)
+    except (Unknown, ArithmeticError):
+        return Outcome.FALSE, False  # that it is well again is not known
+
+
+def _holds(condition: Condition, row: int, width: int, evidence: Evidence) -> bool:
+    return condition.expression([of_row(evidence.column(of, width), row) for of in condition.sources])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from reward_engine.kinds import REWARD
 from reward_engine.measures import BY_NAME, SKETCHED
 from reward_engine.measuring import AUDIT, sketched
 from reward_engine.panes import rolled, summed
-from reward_engine.rules.vocabulary import LEVELS, VERDICTS, DetectorOf, MeasureOf, Source
+from reward_engine.rules.vocabulary import LEVELS, VERDICTS, DetectorOf, RunOf, Source
 from reward_engine.state import AXES, Pane, Run, senders_active
 from reward_engine.sums import NAMES
 
@@ -23,26 +23,38 @@ class Evidence:
     def __init__(self, run: Run, axis: str = "", slot: int = 0) -> None:
         self.run, self._axis, self.slot = run, axis, slot
         self._windows: dict[tuple[str, int], _Window | None] = {}
+        self._columns: dict[tuple[Source, int], list[float] | float] = {}
 
-    def value(self, of: Source, series: str, width: int) -> float:
-        """A value, NaN where it is unknown. series: the function that is judged; "": the total. width: of the window."""
-        if isinstance(of, MeasureOf):
-            where = of.where or ((REWARD, series),)
-            known = (value for kind, name in where if not np.isnan(value := self._measure(kind, name, of.measure, width)))
-            return next(known, nan)
-        return self._said(of) if isinstance(of, DetectorOf) else _RUN[of.what](self.run)
+    def column(self, of: Source, width: int) -> list[float] | float:
+        """A value over a window of this width: of each reward function, by its row, or one for all. NaN: unknown."""
+        found = self._columns.get((of, width))
+        if found is None:
+            found = self._columns[of, width] = self._found(of, width)
+        return found
+
+    def value(self, of: Source, row: int, width: int) -> float:
+        """The value of one reward function."""
+        return of_row(self.column(of, width), row)
 
     def slots(self, width: int) -> tuple[int, int]:
         """The first and the last slot of a window."""
         window = self._window(REWARD, width)
         return (min(window.inside), max(window.inside)) if window else (0, 0)
 
+    def _found(self, of: Source, width: int) -> list[float] | float:
+        if isinstance(of, DetectorOf):
+            return self._said(of)
+        if isinstance(of, RunOf):
+            return _RUN[of.what](self.run)
+        if not of.where:
+            window = self._window(REWARD, width)
+            return window.of(of.measure).tolist() if window else nan
+        known = (value for kind, name in of.where if not isnan(value := self._measure(kind, name, of.measure, width)))
+        return next(known, nan)
+
     def _measure(self, kind: str, name: str, measure: str, width: int) -> float:
-        window = self._window(kind, width)
-        if window is None:
-            return nan
-        row = self.run.series[kind].rows.get(name) if name else 0  # the total is the first
-        return float(window.of(measure)[row]) if row is not None and row < window.rows else nan
+        window, row = self._window(kind, width), self.run.series[kind].rows.get(name)
+        return float(window.of(measure)[row]) if window and row is not None and row < window.rows else nan
 
     def _window(self, kind: str, width: int) -> _Window | None:
         if (kind, width) not in self._windows:
@@ -56,6 +68,13 @@ class Evidence:
         if told is None:
             return nan
         return told.statistic if of.statistic else (VERDICTS if not of.name else LEVELS).get(told.level, nan)
+
+
+def of_row(column: list[float] | float, row: int) -> float:
+    """The value of a reward function in a column; of one that is newer than the column NaN."""
+    if isinstance(column, float):
+        return column
+    return column[row] if row < len(column) else nan
 
 
 class _Window:
