@@ -26,6 +26,7 @@ from reward_engine.detectors.view import View
 from reward_engine.measuring import COLUMNS, sketched
 from reward_engine.panes import rolled, summed
 from reward_engine.quality import Quality
+from reward_engine.rules.machine import FIRING, QUARANTINE, RESOLVED
 from reward_engine.sketch import Sketch
 from reward_engine.state import STEP, Lane, Pane, Partition, Quarantined, Run, senders_active
 from reward_engine.verdict import Verdict
@@ -244,8 +245,28 @@ class Emitter:
         self._emit("", gap=Gap(from_offset=from_offset, to_offset=to_offset, reason=reason))
 
     def quarantine(self, run_id: str, quarantined: Quarantined, *, released: bool = False) -> None:
-        """A run is taken out of aggregation after an error in the fold, or let in again."""
+        """A run is taken out of aggregation after an error in the fold, or let in again; an alert says so, whatever the rules."""
         self._emit(
             run_id,
             quarantine=Quarantine(released=released, error=quarantined.error, traceback=quarantined.traceback),
+        )
+        self._emit(
+            run_id,
+            alert=Alert(
+                rule=QUARANTINE,
+                rule_version=-1,
+                attempt=quarantined.attempt,
+                state=RESOLVED if released else FIRING,
+                reason="released" if released else "",
+                episode=quarantined.offset + 1,
+                sequence=2 if released else 1,
+                axis="clock",
+                at=self._append_time_ms,
+                since=self._append_time_ms,
+                severity="critical",
+                annotations={
+                    "summary": f"it is no longer aggregated, its messages can't be folded: {quarantined.error:.500}",
+                    "traceback": quarantined.traceback[-2_000:],
+                },
+            ),
         )

@@ -18,6 +18,7 @@ from enum import Enum
 from msgspec import Struct, field
 
 INACTIVE, PENDING, FIRING, RECOVERING, RESOLVED, ERROR = "inactive", "pending", "firing", "recovering", "resolved", "error"
+QUARANTINE = "quarantine"  # the rule of the one alert that no rule makes: the fold's own
 NOT_YET = -1  # a point that has not been
 ERRORS = 3  # in succession, until they are told
 

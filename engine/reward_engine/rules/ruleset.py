@@ -15,7 +15,7 @@ from reward_engine.rules import language, template
 from reward_engine.rules.converting import converted, partial
 from reward_engine.rules.expression import BadExpression, Expression, compiled
 from reward_engine.rules.language import Action, Defaults, NoData, RuleFile, Select
-from reward_engine.rules.machine import Timing
+from reward_engine.rules.machine import QUARANTINE, Timing
 from reward_engine.rules.routes import Notify, Severity
 from reward_engine.rules.source import Mistake, Node, Place, read
 from reward_engine.rules.template import TEXTS, BadTemplate, Template
@@ -170,6 +170,8 @@ class _Compiler:
     ) -> None:
         self._node, self._rule, self._mistakes = node, rule, mistakes
         before = len(mistakes)
+        if rule.uid == QUARANTINE:
+            self._wrong("uid", f"the uid `{QUARANTINE}`", "take another: this one is the monitor's own")
         self._check_uses()
         axis, width = self._window()
         condition = self._condition("expr", rule.expr, axis)

@@ -310,5 +310,12 @@ def test_a_run_that_cannot_be_folded_ends_its_alerts(monkeypatch: pytest.MonkeyP
     fold(state, log.records[0], rules)
     monkeypatch.setattr("reward_engine.fold.observe", lambda *_: 1 / 0)
     results = fold(state, log.records[1], rules)
-    assert [r.WhichOneof("kind") for r in results] == ["quarantine", "alert"]
-    assert [(a.state, a.reason) for a in alerts(results)] == [("resolved", "run quarantined")]
+    assert [r.WhichOneof("kind") for r in results] == ["quarantine", "alert", "alert"]
+    ours, rules_alert = alerts(results)
+    assert (rules_alert.rule, rules_alert.state, rules_alert.reason) == ("r", "resolved", "run quarantined")
+    assert (ours.rule, ours.state, ours.severity) == ("quarantine", "firing", "critical")
+    assert "division by zero" in ours.annotations["summary"] and "ZeroDivisionError" in ours.annotations["traceback"]
+    monkeypatch.undo()
+    released = fold(state, Record(2, log.records[1].append_time_ms, Trainer(seq=9).state(RunState.RELEASED)), rules)
+    (over,) = alerts(released)
+    assert (over.rule, over.state, over.reason, over.episode) == ("quarantine", "resolved", "released", ours.episode)

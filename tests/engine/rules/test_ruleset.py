@@ -49,6 +49,7 @@ BAD = [
         "rules.yaml:2:22: defaults.severity is `loud`: there are critical, info, warning",
     ),
     (rule(uid="a b"), "rules.yaml:5:10: rule `a b`: uid is `a b`: write what matches ^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$"),
+    (rule(uid="quarantine"), "rules.yaml:5:10: rule `quarantine`: the uid `quarantine`: take another: this one is the monitor's own"),
     (rule(expr=""), "rules.yaml:5:5: rule `r`: `expr` is missing: add it"),
     (rule(exprr="mean < 1"), "rules.yaml:8:5: rule `r`: there is no `exprr` here: did you mean `expr`?"),
     (rule(expr="maen < 0.1"), "rules.yaml:7:11: rule `r`: there is no `maen`: did you mean `mean`?"),
