@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "what the parts print",
     "down": "stops what `up` started",
     "sql": "asks ClickHouse, read-only: one query, or a console",
+    "web": "the web dashboard, of ClickHouse or of a directory of offline runs",
     "runs": "the runs, newest first, with their latest step and verdict",
     "analyze": "a report of runs: verdict, evidence, quality, and how several differ",
     "alerts": "the alerts: what fires, and what was resolved",

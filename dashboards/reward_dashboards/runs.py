@@ -184,7 +184,7 @@ def of_store(client: Client, run_id: str) -> RunData:
     first, last = (_stored_ends(client, run_id, steps) for steps in (run.steps[:ENDS], run.steps[-ENDS:]))
     none = np.empty(0), np.empty(0)
     run.ends = {name: (first.get(name, none), last.get(name, none)) for name in run.functions}
-    run.verdicts = list(_stored_verdicts(client, run_id))
+    run.verdicts = list(stored_verdicts(client, run_id))
     return run
 
 
@@ -199,7 +199,7 @@ def _stored_ends(client: Client, run_id: str, steps: np.ndarray) -> dict[str, Co
     return {name: _summed(np.array(values), np.array(counts)) for name, values, counts in found}
 
 
-def _stored_verdicts(client: Client, run_id: str) -> Iterator[Verdict]:
+def stored_verdicts(client: Client, run_id: str) -> Iterator[Verdict]:
     """The run's verdicts of its last attempt; the last one with what the detectors said and the quality."""
     last = "attempt = (SELECT max(attempt) FROM verdicts WHERE run_id = {r:String})"
     names = ("step", "state", "sentence", "since_step", "judged")

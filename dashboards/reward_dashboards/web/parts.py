@@ -1,0 +1,93 @@
+"""What several pages show: verdicts, alerts, errors, and a part of a page that lives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+
+import streamlit as st
+from reward_schemas.errors import MonitorError
+
+from reward_dashboards.web.source import AlertCard, Reading, RunCard, Source
+
+LIVE_S = 2.0
+_COLOURS = {
+    "learning": "green", "unverified": "blue", "falling": "orange", "suspicious": "orange", "hacking": "red", "broken": "red",
+    "critical": "red", "warning": "orange",
+}  # fmt: skip
+
+
+def sign(of: str) -> str:
+    """A dot in the colour of a verdict or a severity, which its word stands beside."""
+    return f":{_COLOURS.get(of, 'gray')}[●]"
+
+
+def plain(text: str) -> str:
+    """A text that Markdown leaves as it is, but for names in backticks."""
+    parts = text.split("`")
+    outer = ["".join("\\" + c if c in "\\*_{}[]<>()#+-.!|$~:" else c for c in part) for part in parts]
+    return "`".join(part if i % 2 else escaped for i, (part, escaped) in enumerate(zip(parts, outer, strict=True)))
+
+
+def live(source: Source, body: Callable[[], None]) -> None:
+    """A part that is drawn anew every two seconds, unless it is paused. What goes wrong is told in it, and it goes on."""
+    paused = st.session_state.get("paused", False)
+
+    @st.fragment(run_every=LIVE_S if source.live and not paused else None)
+    def part() -> None:
+        try:
+            body()
+            st.session_state["asked_at"] = time.time()
+        except Reading as reading:
+            st.info(plain(str(reading)))
+        except MonitorError as error:
+            st.error(plain(str(error)), icon=":material/power_off:")
+            if "asked_at" in st.session_state:
+                st.caption(f"The last answer is {time.time() - st.session_state['asked_at']:.0f} s old; it is tried again.")
+
+    part()
+
+
+def verdict_line(card: RunCard) -> str:
+    """Its sign and sentence."""
+    return f"{sign(card.verdict)} {plain(card.sentence or 'Not judged yet.')}"
+
+
+def alerts_table(alerts: Iterable[AlertCard], *, runs: bool = True) -> None:
+    """A row each, with what it was judged by."""
+    rows = [
+        {
+            "state": alert.state,
+            "severity": alert.severity,
+            "rule": alert.rule,
+            **({"run": alert.run_id} if runs else {}),
+            "function": alert.function,
+            "from step": alert.since_step,
+            "to step": alert.last_step,
+            "fired": ago(alert.fired),
+            "what": alert.summary + (f" ({alert.reason})" if alert.reason else ""),
+            "judged by": ", ".join(f"{n} {'unknown' if v is None else f'{v:.4g}'}" for n, v in alert.evidence.items()),
+            "groups": ", ".join(map(str, alert.examples)),
+        }
+        for alert in alerts
+    ]
+    if rows:
+        st.dataframe(rows, hide_index=True, column_config={"what": st.column_config.TextColumn(width="large")})
+    else:
+        st.caption("No alerts. Rules make them: `reward-monitor rules list`, and docs/RULES.md.")
+
+
+def ago(at: datetime | None) -> str:
+    """How long ago, in words."""
+    if at is None:
+        return ""
+    seconds = max((datetime.now(timezone.utc) - _aware(at)).total_seconds(), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

@@ -1,0 +1,48 @@
+"""What a page shows stands in the URL: a link shows another person the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+RUNS_MAX = 10  # preselected, and drawn at once
+_TEXT_MAX = 300
+
+
+def text(name: str, default: str = "") -> str:
+    """A parameter of the URL; one that is too long is none."""
+    value = st.query_params.get(name, default)
+    return value if len(value) <= _TEXT_MAX else default
+
+
+def texts(name: str) -> list[str]:
+    """All values of a parameter."""
+    return [value for value in st.query_params.get_all(name) if len(value) <= _TEXT_MAX]
+
+
+def remember(name: str, value: str | Sequence[str]) -> None:
+    """Puts a parameter into the URL, or takes it out where it is empty."""
+    if value:
+        st.query_params[name] = value if isinstance(value, str) else list(value)
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
+def choice(label: str, options: Sequence[str], name: str, default: str = "") -> str:
+    """A select box whose value stands in the URL. One that there is not is told, and the first one is shown."""
+    wanted = text(name, default)
+    if wanted and wanted not in options:
+        st.warning(f"There is no {label.lower()} `{wanted[:80]}` here.", icon=":material/warning:")
+    at = options.index(wanted) if wanted in options else 0
+    value = str(st.selectbox(label, options, index=at, key=f"choice-{name}"))
+    remember(name, value)
+    return value
+
+
+def choices(label: str, options: Sequence[str], name: str, default: Sequence[str]) -> list[str]:
+    """Several of them."""
+    wanted = [each for each in texts(name) if each in options] or list(default)
+    value = list(st.multiselect(label, options, default=wanted[:RUNS_MAX], max_selections=RUNS_MAX, key=f"choices-{name}"))
+    remember(name, value)
+    return value

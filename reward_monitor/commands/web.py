@@ -1,0 +1,69 @@
+"""The web dashboard, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from reward_infra.local_stack import SETTINGS_FILE
+from reward_schemas.errors import MonitorError
+from reward_schemas.segments import segments
+from reward_schemas.settings import variables
+
+from reward_monitor.arguments import Parser, running_settings, whole_number
+
+PORT = 8501
+
+
+def add(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.about(
+        "Serves the web dashboard until Ctrl-C: of the local stack or the ClickHouse of the settings; with a --data-dir that holds offline "
+        "runs (start_run(…, data_dir=DIR)), of those, without any service. It listens to this machine alone, unless --address says otherwise; "
+        "it asks for no password."
+    )
+    parser.example("reward-monitor web", "reward-monitor web --data-dir runs --port 8080")
+    parser.add_argument("--port", type=whole_number(1), default=PORT, help="default: %(default)s")
+    parser.add_argument("--address", default="127.0.0.1", help="where it listens (default: %(default)s)")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Streamlit's exit code."""
+    environment, arguments = dict(os.environ), list[str]()
+    if _offline(given.data_dir):
+        arguments = ["--", "--data-dir", str(given.data_dir)]
+    else:
+        environment |= variables("clickhouse", running_settings(given, "clickhouse").clickhouse)
+    app = files("reward_dashboards.web").joinpath("app.py")
+    options = {
+        "server.address": given.address,
+        "server.port": given.port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    print(f"http://{given.address}:{given.port}", file=sys.stderr)
+    try:
+        return subprocess.call([*command, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _offline(folder: Path | None) -> bool:
+    """Whether a directory has offline runs, and no local stack."""
+    if folder is None or (folder / SETTINGS_FILE).exists():
+        return False
+    if not folder.is_dir() or not segments(folder):
+        raise MonitorError(
+            "There are neither offline runs here nor a local stack.",
+            where=str(folder),
+            remedy="start_run(…, data_dir=DIR) writes runs; `reward-monitor up --data-dir DIR` starts a stack",
+        )
+    return True
