@@ -104,7 +104,7 @@ class DirectorySource:
 
     def curve(self, run_id: str, kind: str, name: str, measure: str, points: int = POINTS) -> Curve:
         panes = self._panes(run_id, kind)
-        steps = np.array(sorted(panes), np.int64)
+        steps = np.array(sorted(step for step, pane in panes.items() if name in pane.rows), np.int64)
         of = measure if kind == REWARD else "mean"
         values = [panes[step].value(name, of) for step in steps.tolist()]
         return bucketed(steps, np.array(values, np.float64), points)

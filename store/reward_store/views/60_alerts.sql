@@ -68,7 +68,7 @@ AS SELECT
     if(argMax(c.state, at) = 'resolved', max(append_time), NULL) AS resolved_at, max(append_time) AS changed_at,
     argMax(c.labels, at) AS labels, argMax(c.annotations, at) AS annotations,
     if(countIf(c.state = 'firing') > 0, argMaxIf(c.evidence, at, c.state = 'firing'), argMax(c.evidence, at)) AS evidence,
-    argMax(c.examples, at) AS examples, max(c.attempt) AS attempt, episode, argMax(c.project, at) AS project
+    if(countIf(c.state = 'firing') > 0, argMaxIf(c.examples, at, c.state = 'firing'), argMax(c.examples, at)) AS examples, max(c.attempt) AS attempt, episode, argMax(c.project, at) AS project
 FROM (SELECT *, (append_time, sequence) AS at FROM {views}.alert_changes) AS c
 GROUP BY run_id, rule, function, episode
 COMMENT 'One row for each alert: what it is now, since when, and what it was judged by';
