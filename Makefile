@@ -25,11 +25,11 @@ secrets:                         ## passwords for docker compose, once; needs Py
 	@PYTHONPATH=infra:schemas $(PYTHON) -m reward_infra.compose_secrets infra/docker/secrets
 
 test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 coverage: fetch                  ## the same, and what of the code they reached: three times as long
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

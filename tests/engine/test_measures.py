@@ -71,7 +71,7 @@ def assert_equals(got: dict[str, np.ndarray], wanted: dict[str, list[float]], ap
 
 @pytest.mark.slow
 @given(shapes())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example(Shape(1, ("1e8 ± 0.3", "normal"), ((None, None), (0.0, 1.0)), ((4, 4, 4), (4, 4, 4))))
 @example(Shape(2, ("binary",), ((0.0, 1.0),), ((8,) * 8,)))
 @example(Shape(3, ("extremes", "extremes"), ((None, None),) * 2, ((3, 2), (1, 5)), adjacent=False, absent=0.2))

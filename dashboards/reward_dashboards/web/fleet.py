@@ -47,6 +47,4 @@ def _card(card: RunCard) -> None:
         facts += [f"{count} {level}" for level, count in card.firing.items() if level != "info"]
         facts += [parts.ago(card.last), *card.problems]
         left.caption(" · ".join(parts.plain(fact) for fact in facts if fact))
-        right.page_link(
-            st.session_state["pages"]["run"], label=card.run_id[-28:], query_params={"run": card.run_id}, help=card.run_id
-        )
+        right.page_link(st.session_state["pages"]["run"], label="open", query_params={"run": card.run_id}, help=card.run_id)
