@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from reward_dashboards.web import serve
 from reward_jobs import health
 from reward_jobs.settings import Settings
 from reward_producers.kafka import admin
@@ -30,7 +31,7 @@ from .progress import Progress
 from .supervisor import Supervisor
 from .topics import ensure
 
-AGGREGATE, LAND, NOTIFY = "aggregate", "land", "notify"
+AGGREGATE, LAND, NOTIFY, WEB = "aggregate", "land", "notify", "web"
 JOBS = (AGGREGATE, LAND)
 
 
@@ -122,12 +123,24 @@ class Pipeline:
         """The notifier, which tells people of alerts."""
         return self._job("notify", name, (KAFKA,), {"data_dir": self.stack.data_dir / name, **jobs})
 
+    def web(self, port: int) -> Part:
+        """The web dashboard, for this machine alone."""
+        address = "127.0.0.1"
+        environment = self._clean() | variables("clickhouse", self._stores().clickhouse)
+        return Part(
+            WEB, serve.command(address, port), env=environment, after=(CLICKHOUSE,), ready=lambda: serve.serves(address, port)
+        )
+
     def _job(self, module: str, name: str, after: tuple[str, ...], jobs: dict[str, Any], **more: Any) -> Part:
-        # Of the user's own variables none: they may be of a cluster.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        environment = self._clean()
         environment[FILE_VARIABLE] = str(self.stack.settings_file)
         environment |= variables("jobs", msgspec.structs.replace(self._settings.jobs, **jobs))
         return Part(name, (sys.executable, "-m", f"reward_jobs.{module}"), env=environment, after=after, **more)
+
+    @staticmethod
+    def _clean() -> dict[str, str]:
+        """The environment without the user's own settings: they may be of a cluster."""
+        return {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
 
     def _stores(self) -> Settings:
         return load(Settings, {}, self.stack.settings_file).value

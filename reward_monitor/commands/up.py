@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+from reward_dashboards.web import serve
 from reward_infra import data_dir as directory
 from reward_infra import state_file
 from reward_infra.errors import InfraError
 from reward_infra.fetch import fetch
 from reward_infra.pipeline import JOBS, Pipeline
+from reward_infra.ports import is_free
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
 from reward_infra.progress import choose
 from reward_jobs.rule_folder import RuleFolder
@@ -32,7 +34,7 @@ _RULES_S = 1.0  # between two looks at the rules
 def add(parser: Parser) -> None:
     """Declares the arguments."""
     parser.about(
-        "Starts Kafka, ClickHouse and the jobs, restarts what ends, and stops all of it in order at Ctrl-C or SIGTERM. "
+        "Starts Kafka, ClickHouse, the jobs and the web dashboard, restarts what ends, and stops all of it in order at Ctrl-C or SIGTERM. "
         "Ports are chosen free, and remembered in the data directory."
     )
     parser.example("reward-monitor up", "reward-monitor up --detach --data-dir /data/rewards")
@@ -45,6 +47,7 @@ def add(parser: Parser) -> None:
         metavar="FILE|DIR",
         help="alert rules, followed: what is saved there is in force within seconds; may be repeated",
     )
+    parser.add_argument("--no-web", action="store_true", help="without the web dashboard")
     add_from(parser)
 
 
@@ -57,18 +60,22 @@ def run(given: argparse.Namespace) -> int:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
         monitor.stack.add(monitor.notify())
-        _welcome(screen, monitor)
+        port = None if given.no_web else next(filter(is_free, range(serve.PORT, serve.PORT + 1_000)))
+        _welcome(screen, monitor, port)
+        if port:
+            monitor.stack.add(monitor.web(port))
         _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0
 
 
-def _welcome(screen: Console, monitor: Pipeline) -> None:
+def _welcome(screen: Console, monitor: Pipeline, port: int | None) -> None:
     address = monitor.stack.clickhouse
     where = "" if monitor.stack.data_dir == Path(".reward-monitor").absolute() else f" --data-dir {monitor.stack.data_dir}"
     screen.print(
         f"\nKafka       {monitor.brokers}\n"
         f"ClickHouse  {address.host}:{address.http_port} (HTTP), {address.host}:{address.tcp_port} (native)\n"
-        f"directory   {monitor.stack.data_dir}\n\n"
+        + (f"web         http://127.0.0.1:{port}\n" if port else "")
+        + f"directory   {monitor.stack.data_dir}\n\n"
         f"in a trainer: start_run(…, brokers={monitor.brokers!r}), or set REWARD_MONITOR_KAFKA_BROKERS={monitor.brokers}\n"
         f"to look: reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",
         markup=False,
@@ -105,6 +112,7 @@ def _detach(given: argparse.Namespace, screen: Console) -> int:
     command = [sys.executable, "-m", "reward_monitor.cli", "up", "--data-dir", str(data_dir)]
     command += ["--config", str(given.config.absolute())] if given.config else []
     command += ["--from", str(given.cache.absolute())] if given.cache else []
+    command += ["--no-web"] if given.no_web else []
     command += [part for path in given.rules for part in ("--rules", str(path.absolute()))]
     log = data_dir / "logs" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)

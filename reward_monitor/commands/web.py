@@ -6,17 +6,15 @@ import argparse
 import os
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
+from reward_dashboards.web import serve
 from reward_infra.local_stack import SETTINGS_FILE
 from reward_schemas.errors import MonitorError
 from reward_schemas.segments import segments
 from reward_schemas.settings import variables
 
 from reward_monitor.arguments import Parser, running_settings, whole_number
-
-PORT = 8501
 
 
 def add(parser: Parser) -> None:
@@ -27,7 +25,7 @@ def add(parser: Parser) -> None:
         "it asks for no password."
     )
     parser.example("reward-monitor web", "reward-monitor web --data-dir runs --port 8080")
-    parser.add_argument("--port", type=whole_number(1), default=PORT, help="default: %(default)s")
+    parser.add_argument("--port", type=whole_number(1), default=serve.PORT, help="default: %(default)s")
     parser.add_argument("--address", default="127.0.0.1", help="where it listens (default: %(default)s)")
 
 
@@ -38,20 +36,11 @@ def run(given: argparse.Namespace) -> int:
         arguments = ["--", "--data-dir", str(given.data_dir)]
     else:
         environment |= variables("clickhouse", running_settings(given, "clickhouse").clickhouse)
-    app = files("reward_dashboards.web").joinpath("app.py")
-    options = {
-        "server.address": given.address,
-        "server.port": given.port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-    }
-    command = [sys.executable, "-m", "streamlit", "run", str(app)]
-    command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
     print(f"http://{given.address}:{given.port}", file=sys.stderr)
     try:
-        return subprocess.call([*command, *arguments], env=environment, stdout=subprocess.DEVNULL)
+        return subprocess.call(
+            [*serve.command(given.address, given.port), *arguments], env=environment, stdout=subprocess.DEVNULL
+        )
     except KeyboardInterrupt:
         return 130
 
