@@ -18,7 +18,7 @@ from reward_schemas.errors import MonitorError
 from reward_schemas.settings import load
 from reward_store.settings import ClickHouseSettings
 
-from reward_dashboards.web import alerts, compare, fleet, health, parts, run, sql
+from reward_dashboards.web import alerts, compare, fleet, health, parts, rules, run, sql
 from reward_dashboards.web.directory_source import DirectorySource
 from reward_dashboards.web.source import Reading, Source
 from reward_dashboards.web.store_source import StoreSource
@@ -30,6 +30,7 @@ _ICONS = {
         "run": "show_chart",
         "compare": "compare_arrows",
         "alerts": "notifications",
+        "rules": "rule",
         "health": "monitor_heart",
         "sql": "database",
     }.items()
@@ -75,7 +76,14 @@ def _again(after_s: float) -> None:
 
 
 def _draw(source: Source) -> None:
-    bodies = {"fleet": fleet.page, "run": run.page, "compare": compare.page, "alerts": alerts.page, "health": health.page}
+    bodies = {
+        "fleet": fleet.page,
+        "run": run.page,
+        "compare": compare.page,
+        "alerts": alerts.page,
+        "rules": rules.page,
+        "health": health.page,
+    }
     pages = {
         name: st.Page(
             partial(body, source),

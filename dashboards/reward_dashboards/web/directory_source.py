@@ -30,7 +30,7 @@ from reward_schemas.results_pb2 import Detection, PaneRow, Quality, Result, RunR
 from reward_schemas.segments import Frame, read, segments
 
 from reward_dashboards.runs import NoRun
-from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Reading, RunCard, bucketed
+from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Reading, Rules, RunCard, bucketed
 
 _LOOK_S = 1.0
 _PLACES = {measure: place for place, measure in enumerate(BY_NAME)}
@@ -126,6 +126,9 @@ class DirectorySource:
         return sorted(
             found, key=lambda a: (a.state not in _FIRES, a.severity != "critical", -(a.fired.timestamp() if a.fired else 0))
         )
+
+    def rules(self) -> Rules:
+        return Rules(self._rules)
 
     def health(self) -> Health:
         self._ready()

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 import numpy as np
+from reward_engine.rules.ruleset import RuleSet
 from reward_schemas.errors import MonitorError
 from reward_schemas.results_pb2 import Detection, Quality, Verdict
 
@@ -90,6 +91,14 @@ class Health:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Rules:
+    """The rules in force, and what is wrong with a newer set that was refused."""
+
+    rules: RuleSet
+    mistakes: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """Answers the pages' questions. Its errors are MonitorErrors: what, where and what to do."""
 
@@ -119,6 +128,9 @@ class Source(Protocol):
 
     def alerts(self, run_ids: Sequence[str] = ()) -> list[AlertCard]:
         """The alerts of these runs, or of all: what fires first, then the newest."""
+
+    def rules(self) -> Rules:
+        """What is watched by."""
 
     def health(self) -> Health:
         """How the pipeline does."""

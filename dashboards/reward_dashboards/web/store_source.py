@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 from reward_engine.kinds import COMPLETION, REWARD, TRAINER
+from reward_engine.rules.ruleset import RuleSet, load
 from reward_schemas.results_pb2 import Detection, Quality, Verdict
 from reward_store.client import ClickHouse, Client
 from reward_store.errors import Unavailable
 
 from reward_dashboards import runs as stored
-from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, RunCard
+from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Rules, RunCard
 
 T = TypeVar("T")
+_IDLE_MAX = 8  # connections
 _RUNS = """
 SELECT r.run_id, r.project, r.state, r.verdict, r.verdict_sentence, r.verdict_since_step, r.last_step, s.mean, r.started_at, r.last_event_at,
     a.critical, a.warning, a.info, r.missing, r.invalid + r.refused, r.sender_dropped, length(r.silent_ranks)
@@ -45,14 +47,15 @@ ORDER BY state IN ('firing', 'recovering') DESC, severity = 'critical' DESC, cha
 
 
 class StoreSource:
-    """Of a place that is connected to at the first question, and again after an outage."""
+    """Of a place that is connected to at the first question, and again after an outage. Several people may ask at once: a
+    connection is of one thread at a time."""
 
     live = True
 
     def __init__(self, place: ClickHouse) -> None:
         self.name = place.where
         self._place = place
-        self._client: Client | None = None
+        self._idle: list[Client] = []
 
     def runs(self) -> list[RunCard]:
         made = []
@@ -103,6 +106,13 @@ class StoreSource:
     def alerts(self, run_ids: Sequence[str] = ()) -> list[AlertCard]:
         return [_alert(*row) for row in self._ask(_ALERTS, runs=list(run_ids))]
 
+    def rules(self) -> Rules:
+        rows = self._ask("SELECT version, refused, files, mistakes FROM rule_sets ORDER BY version DESC LIMIT 100")
+        version, _, files, _ = next((row for row in rows if not row[1]), (-1, False, {}, []))
+        found, _ = load(files, version)
+        refused = next(iter(rows), None)
+        return Rules(found or RuleSet(), tuple(refused[3]) if refused and refused[1] else ())
+
     def health(self) -> Health:
         ((landed, rows),) = self._ask("SELECT max(landed_at), count() FROM event_log WHERE append_time > now() - INTERVAL 1 HOUR")
         ((delay,),) = self._ask(
@@ -137,13 +147,23 @@ class StoreSource:
         return self._with(lambda client: client.query(sql, **parameters))
 
     def _with(self, ask: Callable[[Client], T]) -> T:
+        client = self._idle.pop() if self._idle else self._place.connect()
         try:
-            if self._client is None:
-                self._client = self._place.connect()
-            return ask(self._client)
+            found = ask(client)
         except Unavailable:
-            self._client = None  # the next question connects anew
+            client.close()  # the next question connects anew
             raise
+        except BaseException:
+            self._keep(client)
+            raise
+        self._keep(client)
+        return found
+
+    def _keep(self, client: Client) -> None:
+        if len(self._idle) < _IDLE_MAX:
+            self._idle.append(client)
+        else:
+            client.close()
 
 
 def _alert(*row: Any) -> AlertCard:

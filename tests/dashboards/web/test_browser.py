@@ -149,7 +149,15 @@ def test_a_run_shows_its_evidence(page: Page, url: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["compare", "alerts", "health", "run?run=no-such-run", f"run?run={quote(HOSTILE)}", "compare?function=none&measure=maen"],
+    [
+        "compare",
+        "alerts",
+        "rules",
+        "health",
+        "run?run=no-such-run",
+        f"run?run={quote(HOSTILE)}",
+        "compare?function=none&measure=maen",
+    ],
 )
 def test_every_page_draws_whatever_the_url_says(page: Page, url: str, name: str) -> None:
     page.goto(f"{url}/{name}")

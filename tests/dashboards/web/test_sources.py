@@ -97,6 +97,8 @@ def test_clickhouse_and_a_directory_say_the_same(client: Client, folder: Path, d
     nan = [str(each) for each in (ours.pop("curves"), theirs.pop("curves"))]
     assert nan[0] == nan[1]
     assert ours == theirs
+    assert [rule.uid for rule in directory.rules().rules.rules][:2] == ["hacking", "trained-audit-split"]
+    assert stored.rules().rules.rules == () and stored.rules().mistakes == ()
     health = stored.health()
     assert health.facts["rules"] == "none published" and not health.problems
     assert stored.query("SELECT run_id FROM runs", 10).to_pylist() == [{"run_id": "hacked"}]
@@ -170,3 +172,15 @@ def test_the_worst_run_comes_first() -> None:
         card("d", "live", "suspicious"),
     ]
     assert [each.run_id for each in sorted(cards, key=lambda each: each.rank)] == ["c", "d", "b", "a"]
+
+
+def test_many_may_ask_at_once(client: Client) -> None:  # noqa: F811
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = StoreSource(replace(client.settings, database=client.settings.views))
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(lambda _: source.query("SELECT 1 AS one", 5).num_rows, range(40))] == [1] * 40
+    assert 1 <= len(source._idle) <= 8
+    away = StoreSource(replace(client.settings, port=1))
+    with pytest.raises(MonitorError, match="127.0.0.1:1"):
+        away.runs()
