@@ -10,17 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+from reward_dashboards.web.serve import serves
+from reward_infra.fetch import fetch
+from reward_infra.local_stack import CLICKHOUSE, LocalStack
 from reward_producers.reporter import start_run
+from reward_store.errors import StoreError
+from reward_store.migrate import migrate
 
 from tests.dashboards.web.test_sources import hacked
+from tests.store.logs import records, training
+from tests.store.running import FOR_EVER, address, land
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HOSTILE = "<script>document.title='owned'</script>'; DROP TABLE runs; -- ünï"
@@ -52,25 +59,32 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     training.join()
 
 
-@pytest.fixture(scope="module")
-def url(live: Path) -> Iterator[str]:
+@contextmanager
+def served(*arguments: str, **environment: str) -> Iterator[str]:
+    """The address of a web dashboard."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("reward-monitor")), "web", "--data-dir", str(live), "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("reward-monitor")), "web", *arguments, "--port", str(port)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REWARD_MONITOR_")}
-    server = subprocess.Popen(command, env=clean, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    server = subprocess.Popen(command, env=clean | environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-            break
-        except OSError:
+    try:
+        for _ in range(300):
+            if serves("127.0.0.1", port):
+                break
             assert server.poll() is None, server.stderr and server.stderr.read()
             time.sleep(0.2)
-    yield address
-    os.killpg(server.pid, signal.SIGINT)
-    server.wait(20)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def url(live: Path) -> Iterator[str]:
+    with served("--data-dir", str(live)) as address:
+        yield address
 
 
 @pytest.fixture
@@ -166,3 +180,49 @@ def test_every_page_draws_whatever_the_url_says(page: Page, url: str, name: str)
     if "no-such-run" in name:
         expect(page.get_by_text("There is no run")).to_be_visible()
     assert page.title() == "Reward monitor" or page.title().lower().startswith(name.partition("?")[0])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A ClickHouse of our own, which may be killed, with one run in it."""
+    with LocalStack(tmp_path_factory.mktemp("stack"), installed=fetch()) as running:
+        running.start()
+        client = address(running).connect()
+        migrate(client, retention=FOR_EVER)
+        land(client, records(training("stored", steps=30)))
+        client.close()
+        yield running
+
+
+def test_clickhouse_goes_away_and_comes_back_without_a_reload(page: Page, store: LocalStack) -> None:
+    with served("--data-dir", str(store.data_dir)) as url:
+        page.goto(url)
+        expect(page.get_by_text("stored · maths · finished")).to_be_visible()
+        store.supervisor.kill(CLICKHOUSE)  # the supervisor starts it again; its connections are gone
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                client = address(store).connect()
+                land(client, records(training("later", steps=3)))
+                break
+            except StoreError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        client.close()
+        expect(page.get_by_text("later · maths · finished")).to_be_visible()
+
+
+def test_sql_that_is_wrong_is_told_and_an_answer_can_be_taken_along(page: Page, store: LocalStack) -> None:
+    with served("--data-dir", str(store.data_dir)) as url:
+        page.goto(f"{url}/sql")
+        box = page.get_by_role("textbox", name="SQL")
+        for text, said in (
+            ("SELEC 1", "Syntax error"),
+            ("INSERT INTO runs VALUES (1)", "privileges"),
+            ("SELECT run_id, last_step FROM runs", " rows"),
+        ):
+            box.fill(text)
+            box.press("Control+Enter")
+            page.get_by_role("button", name="Ask").click()
+            expect(page.get_by_text(said).first).to_be_visible()
+        expect(page.get_by_text("CSV", exact=True)).to_be_visible()
