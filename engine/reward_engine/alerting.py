@@ -116,6 +116,7 @@ class _Judging:
         if alerts.version == self._version:
             return
         alerts.version = self._version
+        self._skip_the_past()
         for uid, rule in self._chosen.by_uid.items():
             if uid in alerts.states and alerts.fingerprints.get(uid) != rule.fingerprint:
                 evidence = self._newest(rule)
@@ -132,6 +133,14 @@ class _Judging:
         for states in self._alerts.states.values():
             for alert in states.values():
                 alert.first = machine.NOT_YET
+
+    def _skip_the_past(self) -> None:
+        """A rule set is judged from its switch on: what closed before it was judged by those before it, or by none."""
+        for name in _AXES:
+            axis, through = AXES[name], self._alerts.through
+            newest = self._run.lane(axis, REWARD).newest
+            through[name] = max(through.get(name, -1), newest)
+            through[f"{name}+"] = max(through.get(f"{name}+", -1), newest - axis.pane)  # the newest may still be waited for
 
     def end(self, reason: str, axes: set[str] | None = None) -> None:
         """Ends the alerts, of these axes or all."""

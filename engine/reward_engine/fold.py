@@ -149,6 +149,7 @@ def _new_run(partition: Partition, identity: Identity, started_ms: int) -> Run:
     if len(partition.runs) >= bounds.RUNS_MAX:
         raise Refusal("run_id", f"more than {bounds.RUNS_MAX} runs at once in one partition")
     run = partition.runs[run_id] = Run(run_id, partition.absence_ms, started_ms, identity.attempt)
+    run.alerts.version = partition.rule_version  # it has no past that another rule set would have judged
     if partition.forgotten.pop(run_id, None) is not None:
         run.flags = {"reborn"}
     return run

@@ -36,6 +36,16 @@ def texts(*paths: Path | str) -> dict[str, str]:
     return found
 
 
+def bare_names(of: Mapping[str, str]) -> dict[str, str]:
+    """Texts by their files' bare names, as they are published. Raises RulesRefused where two are called the same."""
+    made = {Path(name).name: text for name, text in of.items()}
+    if len(made) < len(of):
+        raise RulesRefused(
+            "Two files have the same name.", where=", ".join(of), remedy="give them different ones: a rule set has no directories"
+        )
+    return made
+
+
 def texts_of_tests(*paths: Path | str) -> dict[str, str]:
     """The texts of the rules' tests by name: files named, or all of a directory that end with .test.yaml."""
     return {str(each): _read(each) for path in map(Path, paths) for each in ([path] if path.is_file() else _of(path, tests=True))}

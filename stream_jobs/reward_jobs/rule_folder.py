@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reward_producers.kafka import KafkaException
 from reward_producers.kafka_settings import Kafka
-from reward_producers.rule_files import RulesRefused, checked, texts
+from reward_producers.rule_files import RulesRefused, bare_names, checked, texts
 
 from reward_jobs.rule_sets import RuleSets, publish
 
@@ -34,8 +34,8 @@ class RuleFolder:
     def look(self) -> str | None:
         """What became of a change, in words; None where nothing has changed. An error of Kafka's is told, and tried again."""
         try:
-            files = {Path(name).name: text for name, text in texts(*self._paths).items()}
-        except RulesRefused as error:  # gone, or no text
+            files = bare_names(texts(*self._paths))
+        except RulesRefused as error:  # gone, no text, or two of one name
             return str(error)
         if files == self._seen or (self._seen is not None and files != self._saved):
             self._saved = files  # the next look finds it whole

@@ -11,7 +11,7 @@ from reward_engine.rules.ruleset import RuleSet
 from reward_producers.alerts import Alert
 from reward_producers.metrics_tracker import RewardMetricsTracker
 from reward_producers.realtime_monitor import RealtimeMonitor
-from reward_producers.rule_files import DEFAULT_PACK, RulesRefused, rule_set, texts, texts_of_tests
+from reward_producers.rule_files import DEFAULT_PACK, RulesRefused, bare_names, rule_set, texts, texts_of_tests
 
 RULES = """version: 1
 groups:
@@ -129,3 +129,6 @@ def test_which_files_of_a_directory_are_rules() -> None:
     assert [Path(name).name for name in texts(DEFAULT_PACK)] == ["grpo.yaml"]
     assert [Path(name).name for name in texts_of_tests(DEFAULT_PACK)] == ["grpo.test.yaml"]
     assert isinstance(rule_set(DEFAULT_PACK), RuleSet)
+    assert bare_names({"a/x.yaml": "1", "b/y.yaml": "2"}) == {"x.yaml": "1", "y.yaml": "2"}
+    with pytest.raises(RulesRefused, match="same name"):
+        bare_names({"a/x.yaml": "1", "b/x.yaml": "2"})

@@ -9,7 +9,7 @@ from reward_engine.rules.ruleset import Rule, RuleSet
 from reward_jobs.rule_sets import RuleSets, publish
 from reward_producers.kafka import entered
 from reward_producers.kafka_settings import Kafka
-from reward_producers.rule_files import RulesRefused, rule_set, texts
+from reward_producers.rule_files import RulesRefused, bare_names, rule_set, texts
 from reward_schemas.topics import RULES
 from rich.text import Text
 
@@ -61,7 +61,7 @@ class Apply:
         if given.dry_run or not changes:
             screen.print("nothing was published" if changes else "no difference to the rules in force: nothing was published")
             return 0
-        version = publish(kafka, {Path(name).name: text for name, text in _distinct(files).items()})
+        version = publish(kafka, bare_names(files))
         screen.print(
             f"version {version}, {len(wanted.rules)} rules: in force within seconds; `reward-monitor status` shows where",
             markup=False,
@@ -131,13 +131,3 @@ def _row(rule: Rule) -> tuple[object, ...]:
     hold = f"{rule.timing.hold}{unit}" if rule.timing.hold else ""
     severity = Text(rule.severity, style=COLOURS[rule.severity])
     return (rule.uid, severity, by, rule.window, rule.condition.expression.text, hold)
-
-
-def _distinct(files: dict[str, str]) -> dict[str, str]:
-    """Files that are published by their bare names: two of one name are a mistake."""
-    names = [Path(name).name for name in files]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise RulesRefused(
-            f"Two files are called {', '.join(twice)}.", remedy="give them different names: a rule set has no directories"
-        )
-    return files

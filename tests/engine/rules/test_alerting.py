@@ -265,6 +265,21 @@ def test_a_rule_that_is_gone_is_resolved() -> None:
     assert switched(set_2(PENDS), set_3()) == [("r", "pending", 1, "", 2), ("r", "inactive", 0, "rule removed", 3)]
 
 
+def test_a_rule_is_judged_from_its_switch_on() -> None:
+    kl = "uid: kl, window: 1 step, expr: kl_mean > 0.5"
+    log, trainer = training(*[0.1] * 8, kl=dict.fromkeys(range(8), 0.9))
+    log.append(RuleSwitch(2), 29_000)
+    for step in range(8, 11):
+        log.append(trainer.rollout(step, step * STEP_MS, rewards(0.1)))
+        log.append(trainer.trainer(step, step * STEP_MS + 1, kl=0.9))
+    state, results = Partition(0), []
+    for record in log.records:
+        in_force = state.rule_version == 2 or record.event == RuleSwitch(2)
+        results += fold(state, record, set_2(FIRES, kl) if in_force else RuleSet())
+    found = alerts(results)
+    assert [(a.rule, a.state, a.at) for a in found] == [("kl", "firing", 7), ("r", "firing", 8)]  # the newest may be waited for
+
+
 def test_another_set_than_the_log_names_is_not_judged() -> None:
     log, _ = training(0.1)
     state = Partition(0, rule_version=5)
