@@ -119,7 +119,10 @@ class _Judging:
         self._skip_the_past()
         for uid, rule in self._chosen.by_uid.items():
             if uid in alerts.states and alerts.fingerprints.get(uid) != rule.fingerprint:
-                evidence = self._newest(rule)
+                evidence, judged = self._newest(rule), {series for series, _ in self._series(rule)}
+                for series in [series for series in alerts.states[uid] if series not in judged]:
+                    alert = alerts.states[uid].pop(series)
+                    self._tell(rule, series, alert, machine.end(alert), machine.CHANGED)
                 for series, alert in alerts.states[uid].items():
                     outcome, _ = _outcome(rule, self._row(series), evidence)
                     state = machine.changed(alert, self._point(rule), outcome, rule.timing)

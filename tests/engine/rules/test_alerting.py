@@ -260,6 +260,17 @@ def test_an_edit_of_the_condition_is_judged_at_once() -> None:
     ]
 
 
+def test_an_edit_of_what_it_is_judged_for_ends_the_others() -> None:
+    each = "uid: r, by: [run, reward], window: 1 step, expr: mean < 0.5"
+    assert switched(set_2(FIRES), set_3(each), then=1) == [
+        ("r", "firing", 1, "", 2),
+        ("r", "resolved", 1, "rule changed", 3),
+        ("r", "firing", 2, "", 3),
+    ]
+    others = set_3(each, head="  select: {reward: format}\n")
+    assert switched(set_2(each), others, then=1) == [("r", "firing", 1, "", 2), ("r", "resolved", 1, "rule changed", 3)]
+
+
 def test_a_rule_that_is_gone_is_resolved() -> None:
     assert switched(set_2(FIRES), set_3()) == [("r", "firing", 1, "", 2), ("r", "resolved", 0, "rule removed", 3)]
     assert switched(set_2(PENDS), set_3()) == [("r", "pending", 1, "", 2), ("r", "inactive", 0, "rule removed", 3)]
