@@ -58,15 +58,15 @@ def alerts_table(alerts: Iterable[AlertCard], *, runs: bool = True) -> None:
     """A row each, with what it was judged by."""
     rows = [
         {
-            "state": alert.state,
             "severity": alert.severity,
             "rule": alert.rule,
+            "what": alert.summary + (f" ({alert.reason})" if alert.reason else ""),
             **({"run": alert.run_id} if runs else {}),
             "function": alert.function,
+            "state": alert.state,
             "from step": alert.since_step,
             "to step": alert.last_step,
             "fired": ago(alert.fired),
-            "what": alert.summary + (f" ({alert.reason})" if alert.reason else ""),
             "judged by": ", ".join(f"{n} {'unknown' if v is None else f'{v:.4g}'}" for n, v in alert.evidence.items()),
             "groups": ", ".join(map(str, alert.examples)),
         }
