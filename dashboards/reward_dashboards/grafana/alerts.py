@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from reward_engine.detectors.length import CORRELATED
+
 from reward_dashboards.grafana.board import TO_RUN, dashboard, runs, verdicts
-from reward_dashboards.grafana.look import AMBER, GREEN, RED, SEVERITIES, STATES, grafana_unit, meaning, meaning_of_told, place, unit
+from reward_dashboards.grafana.look import (
+    AMBER,
+    GREEN,
+    RED,
+    SEVERITIES,
+    STATES,
+    grafana_unit,
+    meaning,
+    meaning_of_told,
+    place,
+    unit,
+)
 from reward_dashboards.grafana.panels import column, judged, limit, lines, number, rows, timeline
 from reward_dashboards.grafana.query import THESE_RUNS, measured, reported, told
-from reward_engine.detectors.length import CORRELATED
 
 BY_FUNCTION = "run_id AS run, function"
 FIRING = "state IN ('firing', 'recovering')"
@@ -20,7 +32,8 @@ def build() -> dict[str, Any]:
     not_total = "function != 'total'"
     trained_and_audit = lines(
         "Trained functions and audits",
-        "Mean reward of each function by its role: an audit that falls while what is trained rises is the plainest sign. " + meaning("mean"),
+        "Mean reward of each function by its role: an audit that falls while what is trained rises is the plainest sign. "
+        + meaning("mean"),
         measured("avg(s.mean) AS value", where=not_total, labels="role, run_id AS run, function"),
         by=("role", *by),
     )
@@ -42,7 +55,9 @@ def build() -> dict[str, Any]:
         measured("avg(s.saturation_high) AS value", where=not_total, labels=BY_FUNCTION),
         by=by,
     )
-    duplicates = lines("Duplicates", meaning_of_told("duplicate"), told("duplicate")).unit(grafana_unit(reported("duplicate").unit))
+    duplicates = lines("Duplicates", meaning_of_told("duplicate"), told("duplicate")).unit(
+        grafana_unit(reported("duplicate").unit)
+    )
     return dashboard(
         "alerts",
         "Reward monitor · alerts and hacking",

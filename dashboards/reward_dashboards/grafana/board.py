@@ -11,9 +11,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
 from reward_dashboards.grafana.look import SEVERITIES, VERDICTS, place
-from reward_dashboards.grafana.panels import column, rows
-from reward_dashboards.grafana.query import PLUGIN, SOURCE, TABLE, Target
 from reward_dashboards.grafana.ours import TAG, UIDS
+from reward_dashboards.grafana.panels import column, rows
+from reward_dashboards.grafana.query import PLUGIN, SOURCE, TABLE, Target, text
 
 _GRID = 24
 _RUNS = "last_event_at >= $__fromTime AND started_at <= $__toTime"
@@ -30,7 +30,12 @@ TO_RUN = (
 
 
 def dashboard(
-    name: str, title: str, description: str, variables: Sequence[Any], opened: Sequence[build.Panel], **more: Sequence[build.Panel]
+    name: str,
+    title: str,
+    description: str,
+    variables: Sequence[Any],
+    opened: Sequence[build.Panel],
+    **more: Sequence[build.Panel],
 ) -> dict[str, Any]:
     """A dashboard as JSON. opened: panels that are seen at once; more: those of collapsed rows, by the row's title."""
     made = build.Dashboard(title).uid(UIDS[name]).description(description).tags([TAG]).timezone("browser").editable()
@@ -58,7 +63,9 @@ def runs(*, multi: bool = True, every: bool = True) -> build.QueryVariable:
 
 def functions(*, sort: model.VariableSort = model.VariableSort.DISABLED) -> build.QueryVariable:
     """Which reward function, of the chosen runs."""
-    return _query("reward", "reward function", "Reward functions of these runs; total: the weighted sum.", FUNCTION_NAMES).sort(sort)
+    return _query("reward", "reward function", "Reward functions of these runs; total: the weighted sum.", FUNCTION_NAMES).sort(
+        sort
+    )
 
 
 def baseline() -> build.QueryVariable:
@@ -76,7 +83,7 @@ def verdicts(of: str = "run_id IN (${run:singlequote})") -> build.Panel:
             verdict_since_step AS "since step", last_step AS step, state, last_event_at AS "last event"
         FROM runs AS r
         WHERE {of} AND {_RUNS}
-        ORDER BY {place(VERDICTS, "r.verdict")} = 0, {place(VERDICTS, "r.verdict")}, last_event_at DESC
+        ORDER BY {place(VERDICTS, "r.verdict")} = 0, {place(VERDICTS, "r.verdict")}, last_event_at DESC, run
         LIMIT 200
         """,
         size=(_GRID, 6),
@@ -97,19 +104,18 @@ def _source() -> build.DatasourceVariable:
 
 
 def _query(name: str, label: str, description: str, sql: str, *, multi: bool = False, every: bool = False) -> build.QueryVariable:
-    text = Target(sql, TABLE).build().data["rawSql"]
-    made = build.QueryVariable(name).label(label).description(description).datasource(SOURCE).query(text).multi(multi)
+    made = build.QueryVariable(name).label(label).description(description).datasource(SOURCE).query(text(sql)).multi(multi)
     return made.include_all(every).refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
 
 
-def _alerts(severity: str, of_runs: bool) -> build.AnnotationQuery:  # noqa: FBT001
+def _alerts(severity: str, of_runs: bool) -> build.AnnotationQuery:
     of = "run_id IN (${run:singlequote}) AND " if of_runs else ""
     sql = f"""
         SELECT fired_at AS time, ifNull(resolved_at, $__toTime) AS "timeEnd",
             concat(summary, ' (', run_id, if(function = '', '', concat(', ', function)), ')') AS text, rule AS title, severity AS tags
         FROM alerts
         WHERE {of}severity = '{severity}' AND fired_at <= $__toTime AND (resolved_at IS NULL OR resolved_at >= $__fromTime)
-        ORDER BY time
+        ORDER BY time, text
         LIMIT 200
     """
     made = build.AnnotationQuery().name(f"{severity} alerts").datasource(SOURCE).icon_color(SEVERITIES[severity])

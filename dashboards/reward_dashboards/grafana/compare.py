@@ -7,7 +7,7 @@ from typing import Any
 from reward_dashboards.grafana.board import baseline, dashboard, functions, runs, verdicts
 from reward_dashboards.grafana.look import grafana_unit, meaning, unit
 from reward_dashboards.grafana.panels import bars, column, gauges, histogram, measure, rows
-from reward_dashboards.grafana.query import IN_TIME, THESE_RUNS, reported
+from reward_dashboards.grafana.query import THESE_RUNS, reported
 
 THIS = "function IN (${reward:singlequote})"
 STEPS = 50  # at the end of a run: what it has come to

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from reward_engine.detectors.length import CORRELATED
+from reward_engine.detectors.signal import MISSING, STRAY
+
 from reward_dashboards.grafana.board import dashboard, functions, runs, verdicts
 from reward_dashboards.grafana.look import AMBER, GREEN, RED, meaning, unit
 from reward_dashboards.grafana.panels import histogram, judged, limit, lines, measure, measures, number
 from reward_dashboards.grafana.query import IN_TIME, THESE_RUNS, latest, measured
 from reward_dashboards.grafana.run import density_of
-from reward_engine.detectors.length import CORRELATED
-from reward_engine.detectors.signal import MISSING, STRAY
 
 THIS = "function IN (${reward:singlequote})"
 BROKEN = "(sum(s.missing) + sum(s.non_finite)) / nullIf(sum(s.count) + sum(s.missing) + sum(s.non_finite), 0)"
@@ -61,7 +62,9 @@ def build() -> dict[str, Any]:
 
 
 def _numbers() -> list[Any]:
-    mean = number("Mean", "The newest. " + meaning("mean"), latest("argMax(s.mean, s.step) AS mean", where=THIS), width=6, each_row=True)
+    mean = number(
+        "Mean", "The newest. " + meaning("mean"), latest("argMax(s.mean, s.step) AS mean", where=THIS), width=6, each_row=True
+    )
     share = number(
         "Share of the signal",
         "The newest. " + meaning("variance_contribution"),

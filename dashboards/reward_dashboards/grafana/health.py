@@ -41,7 +41,9 @@ def build() -> dict[str, Any]:
         """,
         by=("kind",),
     )
-    landing = _delays("From Kafka to raw rows", "From a message's arrival in Kafka to its row here.", "event_log", "append_time", "append_time")
+    landing = _delays(
+        "From Kafka to raw rows", "From a message's arrival in Kafka to its row here.", "event_log", "append_time", "append_time"
+    )
     steps = _delays(
         "From the trainer to a step's row",
         "From the latest event of a step, by the sender's clock, to the row of the step. A step waits for all of its senders.",
@@ -141,7 +143,7 @@ def _runs() -> Any:
             invalid, refused, sender_dropped AS "sender dropped", arrayStringConcat(arrayMap(r -> toString(r), silent_ranks), ', ') AS "silent ranks"
         FROM runs
         WHERE last_event_at >= $__fromTime AND started_at <= $__toTime
-        ORDER BY missing + invalid + refused + ifNull(sender_dropped, 0) DESC, last_event_at DESC
+        ORDER BY missing + invalid + refused + ifNull(sender_dropped, 0) DESC, last_event_at DESC, run
         LIMIT 200
         """,
         size=(24, 8),
@@ -151,7 +153,7 @@ def _runs() -> Any:
 
 def _letters() -> Any:
     return rows(
-        "Dead letters",
+        "What could not be used",
         "Messages that could not be used: what is wrong, why, and where they lie.",
         f"""
         SELECT append_time AS time, source, run_id AS run, rank, field, reason, partition, offset, payload_bytes AS bytes

@@ -75,7 +75,11 @@ def meaning_of_told(name: str) -> str:
 
 def words(colours: dict[str, str]) -> list[model.ValueMapping]:
     """Colours words."""
-    return [model.ValueMap({word: model.ValueMappingResult(color=colour, index=i) for i, (word, colour) in enumerate(colours.items())})]
+    return [
+        model.ValueMap(
+            {word: model.ValueMappingResult(color=colour, index=i) for i, (word, colour) in enumerate(colours.items())}
+        )
+    ]
 
 
 def numbered(colours: dict[str, str]) -> list[model.ValueMapping]:

@@ -8,6 +8,7 @@ from typing import Any
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import bargauge, common, heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models import histogram as histogram_model
 
 from reward_dashboards.grafana.look import COLOURS, NEUTRAL, fixed, health, meaning, numbered, unit, words
 from reward_dashboards.grafana.query import SERIES, SOURCE, TABLE, Target, measured
@@ -28,7 +29,9 @@ def panel(kind: str, title: str, description: str, sql: str, form: int, options:
     return made.with_target(Target(sql, form)).options(options).span(width).height(height).no_value(NOTHING)
 
 
-def lines(title: str, description: str, sql: str, *, by: Sequence[str] = ("run",), size: tuple[int, int] = (12, 8)) -> build.Panel:
+def lines(
+    title: str, description: str, sql: str, *, by: Sequence[str] = ("run",), size: tuple[int, int] = (12, 8)
+) -> build.Panel:
     """Lines over time, named by their labels; by nothing: by their columns."""
     made = panel("timeseries", title, description, sql, SERIES, timeseries.Options(legend=_LEGEND, tooltip=_TOOLTIP), size)
     made.unit("short").custom(_LINE).color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
@@ -40,7 +43,9 @@ def measure(name: str, title: str, *, where: str = "function = 'total'", size: t
     return lines(title, meaning(name), measured(f"avg(s.{name}) AS value", where=where), size=size).unit(unit(name))
 
 
-def measures(names: Sequence[str], title: str, *, where: str = "function = 'total'", size: tuple[int, int] = (12, 8)) -> build.Panel:
+def measures(
+    names: Sequence[str], title: str, *, where: str = "function = 'total'", size: tuple[int, int] = (12, 8)
+) -> build.Panel:
     """Measures of the same unit, by run, each in its colour."""
     columns = ", ".join(f"avg(s.{name}) AS {name}" for name in names)
     made = lines(title, meaning(*names), measured(columns, where=where), by=(), size=size).unit(unit(names[0]))
@@ -79,7 +84,11 @@ def judged(made: build.Panel, *steps: tuple[float | None, str]) -> build.Panel:
 
 def rows(title: str, description: str, sql: str, *, size: tuple[int, int] = (24, 8)) -> build.Panel:
     """A table; `column` sets what is said of one of its columns."""
-    return panel("table", title, description, sql, TABLE, table.Options(), size).unit("none").custom({"align": "auto", "filterable": True})
+    return (
+        panel("table", title, description, sql, TABLE, table.Options(), size)
+        .unit("none")
+        .custom({"align": "auto", "filterable": True})
+    )
 
 
 def column(
@@ -95,7 +104,11 @@ def column(
     """Width, unit, colours of the words, or a link (title, url) of a table's column."""
     said: list[tuple[str, Any]] = [("custom.width", width), ("unit", unit), ("decimals", decimals)]
     if colours:  # the cell's look by the names of Grafana 9 and of later ones, which each pass over the other's
-        said += [("mappings", words(colours)), ("custom.displayMode", "color-text"), ("custom.cellOptions", {"type": "color-text"})]
+        said += [
+            ("mappings", words(colours)),
+            ("custom.displayMode", "color-text"),
+            ("custom.cellOptions", {"type": "color-text"}),
+        ]
     if link:
         said.append(("links", [{"title": link[0], "url": link[1], "targetBlank": False}]))
     return made.override_by_name(name, [_property(key, value) for key, value in said if value is not None])
@@ -124,8 +137,12 @@ def density(title: str, description: str, sql: str, *, size: tuple[int, int] = (
 
 def histogram(title: str, description: str, sql: str, *, size: tuple[int, int] = (12, 8)) -> build.Panel:
     """How often each value occurs, from rows (value) that stand for equally many."""
-    made = panel("histogram", title, description, sql, TABLE, {"bucketOffset": 0, "combine": False, "legend": _NO_LEGEND}, size)
-    return made.unit("short").color_scheme(fixed(COLOURS["mean"])).custom({"fillOpacity": 60, "lineWidth": 1})
+    made = panel("histogram", title, description, sql, TABLE, histogram_model.Options(legend=_NO_LEGEND), size)
+    return (
+        made.unit("short")
+        .color_scheme(fixed(COLOURS["mean"]))
+        .custom({"fillOpacity": 60, "lineWidth": 1, "gradientMode": "none"})
+    )
 
 
 def gauges(title: str, description: str, sql: str, *, size: tuple[int, int] = (12, 8)) -> build.Panel:
@@ -144,14 +161,13 @@ def bars(title: str, description: str, sql: str, *, size: tuple[int, int] = (12,
         "orientation": "vertical", "showValue": "never", "stacking": "none", "groupWidth": 0.8, "barWidth": 0.95,
         "xTickLabelSpacing": 60, "xTickLabelRotation": 0, "legend": _LEGEND, "tooltip": _TOOLTIP,
     }  # fmt: skip
-    spread = model.DataTransformerConfig(
-        "groupingToMatrix", {"rowField": "place", "columnField": "run", "valueField": "value", "emptyValue": "null"}
-    )
+    matrix = {"rowField": "place", "columnField": "run", "valueField": "value", "emptyValue": "null"}
+    spread = model.DataTransformerConfig("groupingToMatrix", options=matrix)
     made = panel("barchart", title, description, sql, TABLE, options, size).with_transformation(spread).unit("short")
-    return made.custom({"fillOpacity": 70, "lineWidth": 0}).color_scheme(build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
+    return made.custom({"fillOpacity": 70, "lineWidth": 0, "gradientMode": "none"}).color_scheme(
+        build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC)
+    )
 
 
 def _property(name: str, value: object) -> model.DynamicConfigValue:
     return model.DynamicConfigValue(name, value)
-
-

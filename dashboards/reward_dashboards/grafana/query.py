@@ -38,10 +38,15 @@ class Target(cogbuilder.Builder[Dataquery]):
                 "format": self._form,
                 "pluginVersion": "4.20.0",
                 "queryType": "timeseries" if self._form == SERIES else "table",
-                "rawSql": dedent(self._sql).strip(),
+                "rawSql": text(self._sql),
                 "refId": "A",
             }
         )
+
+
+def text(sql: str) -> str:
+    """SQL as people read it in Grafana's editor."""
+    return dedent(sql).strip()
 
 
 def measured(expression: str, *, where: str = "function = 'total'", labels: str = "run_id AS run") -> str:

@@ -60,12 +60,12 @@ def density_of(where: str, title: str) -> Any:
         SELECT time, arrayJoin(rewards) AS reward
         FROM
         (
-            SELECT $__timeInterval(event_time) AS time,
+            SELECT $__timeInterval(at) AS time,
                 quantilesExactWeighted({", ".join(f"{(i + 0.5) / 40:.4f}" for i in range(40))})(value, count) AS rewards
             FROM distributions AS d
             INNER JOIN
             (
-                SELECT run_id, step, max(event_time) AS event_time FROM steps WHERE {IN_TIME} AND {THESE_RUNS} AND {where} GROUP BY run_id, step
+                SELECT run_id, step, max(event_time) AS at FROM steps WHERE {IN_TIME} AND {THESE_RUNS} AND {where} GROUP BY run_id, step
             ) AS t USING (run_id, step)
             WHERE {THESE_RUNS} AND {where}
             GROUP BY time
@@ -103,12 +103,16 @@ def _numbers() -> list[Any]:
     )
     alerts = number(
         "Alerts",
-        "Alerts that fire.",
+        "Alerts that fire now, of any severity.",
         f"SELECT countIf(state IN ('firing', 'recovering')) AS alerts FROM alerts WHERE {THESE_RUNS}",
     )
     return [
-        number("Reward", "Mean, " + newest + meaning("mean"), latest("argMax(s.mean, s.step) AS reward"), each_row=True).unit(unit("mean")),
-        number("Std", "Of the rewards, " + newest + meaning("std"), latest("argMax(s.std, s.step) AS std"), each_row=True).unit(unit("std")),
+        number("Reward", "Mean, " + newest + meaning("mean"), latest("argMax(s.mean, s.step) AS reward"), each_row=True).unit(
+            unit("mean")
+        ),
+        number("Std", "Of the rewards, " + newest + meaning("std"), latest("argMax(s.std, s.step) AS std"), each_row=True).unit(
+            unit("std")
+        ),
         quality.decimals(0),
         step.unit("none"),
         kl.unit(grafana_unit(reported("kl").unit)),
