@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from reward_engine.detectors.divergence import TAKEN_OVER
 from reward_engine.detectors.length import CORRELATED
+from reward_engine.detectors.policy import ALIKE, SATURATED
 
 from reward_dashboards.grafana.board import TO_RUN, dashboard, runs, verdicts
 from reward_dashboards.grafana.look import (
@@ -72,10 +74,10 @@ def build() -> dict[str, Any]:
             _log(),
             trained_and_audit.unit(unit("mean")),
             limit(length.unit(unit("length_correlation")), CORRELATED, AMBER),
-            takeover.unit(unit("variance_contribution")),
-            saturation.unit(unit("saturation_high")),
+            limit(takeover.unit(unit("variance_contribution")), TAKEN_OVER, AMBER),
+            limit(saturation.unit(unit("saturation_high")), SATURATED, AMBER),
         ],
-        Duplicates_and_changes=[duplicates, _changes()],
+        Duplicates_and_changes=[limit(duplicates, ALIKE, AMBER), _changes()],
     )
 
 

@@ -41,26 +41,26 @@ def rules() -> RuleSet:
     return found
 
 
-def training(run: str, seed: int) -> list[Event]:
-    """A run of two ranks' worth in one, whose rewards rise; the broken one's are missing in part."""
+def training(run: str, seed: int, *, steps: int = STEPS, completions: int = N, step_ms: int = 1000) -> list[Event]:
+    """A run whose rewards rise; the broken one's are not finite in part."""
     rng = np.random.default_rng(seed)
     events = [event(run, 0, 0, RunEvent(RunState.STARTED, "maths", {"owner": "me"}, "test 1", '{"lr": 1}'), senders=1)]
-    group = np.repeat(np.arange(N // GROUP), GROUP).astype("<i4")
-    for step in range(STEPS):
-        at_ms = T0_MS + 1000 * step
-        rewards = np.clip(rng.normal(0.4 + 0.005 * step, 0.2, (len(FUNCTIONS), N)), 0, 1).astype("<f4")
+    group = np.repeat(np.arange(completions // GROUP), GROUP).astype("<i4")
+    for step in range(steps):
+        at_ms = T0_MS + step_ms * step
+        rewards = np.clip(rng.normal(0.4 + 0.005 * step, 0.2, (len(FUNCTIONS), completions)), 0, 1).astype("<f4")
         rewards[1] = np.round(rewards[1])
         rewards[0, group == 0] = 1.0
         if run == BROKEN:
             rewards[0, :3] = np.nan
         columns = {
-            "duplicate": (rng.random(N) < 0.3).astype("<f4"),
-            "staleness": np.full(N, step % 3, "<f4"),
-            "importance": np.exp(rng.normal(0, 0.1, N)).astype("<f4"),
+            "duplicate": (rng.random(completions) < 0.3).astype("<f4"),
+            "staleness": np.full(completions, step % 3, "<f4"),
+            "importance": np.exp(rng.normal(0, 0.1, completions)).astype("<f4"),
         }
         body = Rollout(
-            step, function_table(FUNCTIONS), rewards, group, length=rng.integers(10, 900, N).astype("<i4"),
-            truncated=(rng.random(N) < 0.1).astype("u1"), columns=columns,
+            step, function_table(FUNCTIONS), rewards, group, length=rng.integers(10, 900, completions).astype("<i4"),
+            truncated=(rng.random(completions) < 0.1).astype("u1"), columns=columns,
         )  # fmt: skip
         events.append(event(run, 0, 2 * step + 1, body, senders=1, at_ms=at_ms))
         scalars = {"kl": 0.002 * step, "entropy": 1.0 - 0.01 * step, "clip_fraction": 0.1}
