@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo fetch picture schema metrics calibrate detection secrets lock test coverage test-fast check proto proto-check
+.PHONY: help setup demo fetch picture schema grafana metrics calibrate detection secrets lock test coverage test-fast check proto proto-check
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ — /'
@@ -46,10 +46,14 @@ check: setup proto-check         ## every fast gate: style, types, layers, dead 
 	$(BIN)/python -m reward_schemas.evolution
 	$(BIN)/python scripts/check_docs.py
 	$(BIN)/python scripts/metrics.py --check
+	[ ! -e $(BIN)/mypy ] || $(BIN)/python -W ignore::DeprecationWarning -m reward_dashboards.grafana --check  # from 3.11 on, too
 
 schema: setup                    ## the JSON Schema of rule files anew, for editors
 	$(BIN)/python -c "import json; from reward_engine.rules.language import schema; print(json.dumps(schema(), indent=1))" \
 		> engine/reward_engine/rules/alert_rules.schema.json
+
+grafana: setup                   ## the dashboards for Grafana anew, from reward_dashboards.grafana
+	$(BIN)/python -W ignore::DeprecationWarning -m reward_dashboards.grafana
 
 metrics: setup                   ## docs/METRICS.md anew from the catalogues of measures and sums
 	$(BIN)/python scripts/metrics.py

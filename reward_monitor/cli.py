@@ -29,6 +29,7 @@ COMMANDS = {
     "rules": "alert rules: check, test, backtest, diff, apply, list, export",
     "measures": "what is computed from rewards, and the detectors: all by topic, or one explained",
     "silence": "alerts of which nobody is told for a while: add, list, remove",
+    "grafana": "publishes the dashboards into a Grafana of your own",
     "topics": "the topics in Kafka, and whether they are as they must be",
     "config": "the effective settings, and where each came from",
     "migrate": "brings ClickHouse's tables and views to this version",
