@@ -1,6 +1,6 @@
 """How long Grafana's queries take with ten million rewards stored, as the reader whom Grafana asks as.
 
-    python benchmarks/grafana.py [--runs 50] [--steps 500] [--completions 136] [--show 15]
+    python benchmarks/grafana.py [--runs 14] [--steps 500] [--completions 512] [--show 15]
 
 One run goes through the real fold; the others are copies of its rows, made in the tables. Each query of each dashboard is
 asked five times, of one run and of all; told are medians, the slowest queries first.
@@ -62,9 +62,9 @@ def seconds(client: Client, sql: str) -> float:
 def main() -> None:
     """Prints a row a query."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--runs", type=int, default=50)
+    arguments.add_argument("--runs", type=int, default=14)
     arguments.add_argument("--steps", type=int, default=500)
-    arguments.add_argument("--completions", type=int, default=136, help="of each step; three functions score them")
+    arguments.add_argument("--completions", type=int, default=512, help="of each step; three functions score them")
     arguments.add_argument("--show", type=int, default=15, help="so many of the slowest")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch, LocalStack(Path(scratch) / "stack") as stack:
