@@ -11,8 +11,9 @@ from pathlib import Path
 
 from reward_infra import data_dir as directory
 from reward_infra import state_file
-from reward_infra.errors import InfraError
+from reward_infra.errors import InfraError, PartFailed
 from reward_infra.fetch import fetch
+from reward_infra.local_grafana import LocalGrafana, Program, find
 from reward_infra.pipeline import JOBS, Pipeline
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
 from reward_infra.progress import choose
@@ -27,6 +28,7 @@ from reward_monitor.terminal import console, size
 _START_S = 180.0  # the longest wait of --detach for the parts
 _LOOK_S = 10.0  # between two looks at the disk
 _RULES_S = 1.0  # between two looks at the rules
+_LAST_WORDS = "to look:"  # of what is told once everything runs
 
 
 def add(parser: Parser) -> None:
@@ -45,6 +47,12 @@ def add(parser: Parser) -> None:
         metavar="FILE|DIR",
         help="alert rules, followed: what is saved there is in force within seconds; may be repeated",
     )
+    parser.add_argument(
+        "--grafana-home",
+        type=Path,
+        metavar="DIR",
+        help="a Grafana to run beside it, where none is on the PATH: the directory that it was unpacked to",
+    )
     add_from(parser)
 
 
@@ -53,10 +61,13 @@ def run(given: argparse.Namespace) -> int:
     screen = console()
     if given.rules:
         rule_set(*given.rules)  # mistakes are told before anything starts
+    program = find(given.grafana_home)
     if given.detach:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
         monitor.stack.add(monitor.notify())
+        if program:
+            _grafana(screen, monitor, program)
         _welcome(screen, monitor)
         _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0
@@ -70,9 +81,22 @@ def _welcome(screen: Console, monitor: Pipeline) -> None:
         f"ClickHouse  {address.host}:{address.http_port} (HTTP), {address.host}:{address.tcp_port} (native)\n"
         f"directory   {monitor.stack.data_dir}\n\n"
         f"in a trainer: start_run(…, brokers={monitor.brokers!r}), or set REWARD_MONITOR_KAFKA_BROKERS={monitor.brokers}\n"
-        f"to look: reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",
+        f"{_LAST_WORDS} reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",
         markup=False,
     )
+
+
+def _grafana(screen: Console, monitor: Pipeline, program: Program) -> None:
+    """Starts the Grafana that is there. Where it does not start the rest runs on."""
+    grafana = LocalGrafana(program, monitor.stack)
+    try:
+        monitor.stack.add(grafana.part())
+    except PartFailed as error:
+        screen.print(f"Grafana does not run, all else does: {error}", markup=False)
+        return
+    screen.print(f"Grafana     {grafana.url}, user admin, password in {grafana.password_file}", markup=False)
+    if grafana.lacks:
+        screen.print(f"Grafana lacks {grafana.lacks}", markup=False)
 
 
 def _keep(screen: Console, monitor: Pipeline, rules: RuleFolder | None) -> None:
@@ -105,6 +129,7 @@ def _detach(given: argparse.Namespace, screen: Console) -> int:
     command = [sys.executable, "-m", "reward_monitor.cli", "up", "--data-dir", str(data_dir)]
     command += ["--config", str(given.config.absolute())] if given.config else []
     command += ["--from", str(given.cache.absolute())] if given.cache else []
+    command += ["--grafana-home", str(given.grafana_home.absolute())] if given.grafana_home else []
     command += [part for path in given.rules for part in ("--rules", str(path.absolute()))]
     log = data_dir / "logs" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +152,8 @@ def _await_up(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> No
     deadline = time.monotonic() + _START_S
     while True:
         told = state_file.read(data_dir)
-        if told and told.pid == process.pid and {part.name for part in told.parts if part.status == "up"} >= {*JOBS}:
+        up = {part.name for part in told.parts if part.status == "up"} if told and told.pid == process.pid else set()
+        if up >= {*JOBS} and _LAST_WORDS in log.read_text(encoding="utf-8"):
             return
         if process.poll() is not None:
             raise InfraError(

@@ -13,7 +13,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from reward_dashboards.grafana.look import SEVERITIES, VERDICTS, place
 from reward_dashboards.grafana.ours import TAG, UIDS
 from reward_dashboards.grafana.panels import column, rows
-from reward_dashboards.grafana.query import PLUGIN, SOURCE, TABLE, Target, text
+from reward_dashboards.grafana.query import SOURCE, TABLE, Target, text
+from reward_dashboards.grafana.source import PLUGIN, SOURCE_UID
 
 _GRID = 24
 _RUNS = "last_event_at >= $__fromTime AND started_at <= $__toTime"
@@ -97,7 +98,7 @@ def verdicts(of: str = "run_id IN (${run:singlequote})") -> build.Panel:
 
 
 def _source() -> build.DatasourceVariable:
-    named = model.VariableOption(text="reward-monitor", value="reward-monitor", selected=True)
+    named = model.VariableOption(text=SOURCE_UID, value=SOURCE_UID, selected=True)
     return build.DatasourceVariable("datasource").label("ClickHouse").type(PLUGIN).current(named).description(
         "The data source whose default database has the monitor's views."
     )  # fmt: skip
