@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from reward_dashboards.grafana.api import Grafana
-from reward_dashboards.grafana.publish import FOLDER, SOURCE_UID, apply, plan
+from reward_dashboards.grafana.publish import FOLDER, apply, plan
+from reward_dashboards.grafana.source import SOURCE_UID
 from reward_schemas.settings import secret
 
 from reward_monitor.arguments import Parser, add_common, settings

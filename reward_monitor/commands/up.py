@@ -12,8 +12,9 @@ from pathlib import Path
 from reward_dashboards.web import serve
 from reward_infra import data_dir as directory
 from reward_infra import state_file
-from reward_infra.errors import InfraError
+from reward_infra.errors import InfraError, PartFailed
 from reward_infra.fetch import fetch
+from reward_infra.local_grafana import LocalGrafana, Program, find
 from reward_infra.pipeline import JOBS, Pipeline
 from reward_infra.ports import is_free
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
@@ -29,6 +30,7 @@ from reward_monitor.terminal import console, size
 _START_S = 180.0  # the longest wait of --detach for the parts
 _LOOK_S = 10.0  # between two looks at the disk
 _RULES_S = 1.0  # between two looks at the rules
+_LAST_WORDS = "to look:"  # of what is told once everything runs
 
 
 def add(parser: Parser) -> None:
@@ -48,6 +50,12 @@ def add(parser: Parser) -> None:
         help="alert rules, followed: what is saved there is in force within seconds; may be repeated",
     )
     parser.add_argument("--no-web", action="store_true", help="without the web dashboard")
+    parser.add_argument(
+        "--grafana-home",
+        type=Path,
+        metavar="DIR",
+        help="a Grafana to run beside it, where none is on the PATH: the directory that it was unpacked to",
+    )
     add_from(parser)
 
 
@@ -56,14 +64,17 @@ def run(given: argparse.Namespace) -> int:
     screen = console()
     if given.rules:
         rule_set(*given.rules)  # mistakes are told before anything starts
+    program = find(given.grafana_home)
     if given.detach:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
         monitor.stack.add(monitor.notify())
         port = None if given.no_web else next(filter(is_free, range(serve.PORT, serve.PORT + 1_000)))
-        _welcome(screen, monitor, port)
         if port:
             monitor.stack.add(monitor.web(port))
+        if program:
+            _grafana(screen, monitor, program)
+        _welcome(screen, monitor, port)
         _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0
 
@@ -77,9 +88,22 @@ def _welcome(screen: Console, monitor: Pipeline, port: int | None) -> None:
         + (f"web         http://127.0.0.1:{port}\n" if port else "")
         + f"directory   {monitor.stack.data_dir}\n\n"
         f"in a trainer: start_run(…, brokers={monitor.brokers!r}), or set REWARD_MONITOR_KAFKA_BROKERS={monitor.brokers}\n"
-        f"to look: reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",
+        f"{_LAST_WORDS} reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",
         markup=False,
     )
+
+
+def _grafana(screen: Console, monitor: Pipeline, program: Program) -> None:
+    """Starts the Grafana that is there. Where it does not start the rest runs on."""
+    grafana = LocalGrafana(program, monitor.stack)
+    try:
+        monitor.stack.add(grafana.part())
+    except PartFailed as error:
+        screen.print(f"Grafana does not run, all else does: {error}", markup=False)
+        return
+    screen.print(f"Grafana     {grafana.url}, user admin, password in {grafana.password_file}", markup=False)
+    if grafana.lacks:
+        screen.print(f"Grafana lacks {grafana.lacks}", markup=False)
 
 
 def _keep(screen: Console, monitor: Pipeline, rules: RuleFolder | None) -> None:
@@ -113,6 +137,7 @@ def _detach(given: argparse.Namespace, screen: Console) -> int:
     command += ["--config", str(given.config.absolute())] if given.config else []
     command += ["--from", str(given.cache.absolute())] if given.cache else []
     command += ["--no-web"] if given.no_web else []
+    command += ["--grafana-home", str(given.grafana_home.absolute())] if given.grafana_home else []
     command += [part for path in given.rules for part in ("--rules", str(path.absolute()))]
     log = data_dir / "logs" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +160,8 @@ def _await_up(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> No
     deadline = time.monotonic() + _START_S
     while True:
         told = state_file.read(data_dir)
-        if told and told.pid == process.pid and {part.name for part in told.parts if part.status == "up"} >= {*JOBS}:
+        up = {part.name for part in told.parts if part.status == "up"} if told and told.pid == process.pid else set()
+        if up >= {*JOBS} and _LAST_WORDS in log.read_text(encoding="utf-8"):
             return
         if process.poll() is not None:
             raise InfraError(

@@ -21,7 +21,7 @@ from reward_dashboards.grafana.look import (
     place,
     unit,
 )
-from reward_dashboards.grafana.panels import column, judged, limit, lines, number, rows, timeline
+from reward_dashboards.grafana.panels import column, judged, limit, lines, number, rows, timeline, wrapped
 from reward_dashboards.grafana.query import THESE_RUNS, measured, reported, told
 
 BY_FUNCTION = "run_id AS run, function"
@@ -132,13 +132,15 @@ def _log() -> Any:
             fired_at AS fired, resolved_at AS resolved
         FROM alerts AS a
         WHERE {THESE_RUNS} AND changed_at <= $__toTime AND (resolved_at IS NULL OR resolved_at >= $__fromTime)
-        ORDER BY {FIRING} DESC, severity = 'critical' DESC, changed DESC
+        ORDER BY {FIRING} DESC, severity = 'critical' DESC, changed DESC, rule, run, function
         LIMIT 500
         """,
         size=(24, 9),
     )
     column(made, "state", width=100, colours=STATES)
     column(made, "severity", width=90, colours=SEVERITIES)
+    for name in ("summary", "evidence"):
+        wrapped(made, name)
     return column(made, "run", width=220, link=TO_RUN)
 
 
@@ -150,7 +152,7 @@ def _changes() -> Any:
         SELECT append_time AS time, state, severity, rule, run_id AS run, function, step, reason, expr AS condition, window, groups
         FROM alert_changes
         WHERE $__timeFilter(append_time) AND {THESE_RUNS}
-        ORDER BY time DESC, rule, run
+        ORDER BY time DESC, rule, run, function, sequence DESC
         LIMIT 500
         """,
     )

@@ -12,16 +12,22 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from reward_dashboards.grafana.look import SEVERITIES, VERDICTS, place
 from reward_dashboards.grafana.ours import TAG, UIDS
-from reward_dashboards.grafana.panels import column, rows
-from reward_dashboards.grafana.query import PLUGIN, SOURCE, TABLE, Target, text
+from reward_dashboards.grafana.panels import column, rows, wrapped
+from reward_dashboards.grafana.query import SOURCE, TABLE, Target, text
+from reward_dashboards.grafana.source import PLUGIN, SOURCE_UID
 
 _GRID = 24
 _RUNS = "last_event_at >= $__fromTime AND started_at <= $__toTime"
 RUN_NAMES = f"SELECT run_id FROM runs WHERE {_RUNS} ORDER BY started_at DESC, run_id LIMIT 500"
+# Those of the first steps and of the last one that was judged: a filter on the step passes through to the primary key.
 FUNCTION_NAMES = """
-    SELECT function FROM quality WHERE run_id IN (${run:singlequote}) GROUP BY function
-    UNION DISTINCT
-    SELECT function FROM steps WHERE run_id IN (${run:singlequote}) AND $__timeFilter(event_time) GROUP BY function
+    SELECT function
+    FROM steps
+    WHERE run_id IN (${{run:singlequote}}) AND (step < 10 OR (run_id, step) IN (
+        SELECT run_id, max(step) FROM quality WHERE run_id IN (${{run:singlequote}}) GROUP BY run_id
+    ))
+    GROUP BY function
+    ORDER BY function {total} 'total', function
     """
 TO_RUN = (
     "the run in detail",
@@ -61,11 +67,10 @@ def runs(*, multi: bool = True, every: bool = True) -> build.QueryVariable:
     return _query("run", "run", "Runs that were going in the window, the newest first.", RUN_NAMES, multi=multi, every=every)
 
 
-def functions(*, sort: model.VariableSort = model.VariableSort.DISABLED) -> build.QueryVariable:
+def functions(*, total_first: bool = False) -> build.QueryVariable:
     """Which reward function, of the chosen runs."""
-    return _query("reward", "reward function", "Reward functions of these runs; total: the weighted sum.", FUNCTION_NAMES).sort(
-        sort
-    )
+    names = FUNCTION_NAMES.format(total="!=" if total_first else "=")
+    return _query("reward", "reward function", "Reward functions of these runs; total: the weighted sum.", names)
 
 
 def baseline() -> build.QueryVariable:
@@ -89,7 +94,8 @@ def verdicts(of: str = "run_id IN (${run:singlequote})") -> build.Panel:
         size=(_GRID, 6),
     )
     column(made, "verdict", width=120, colours=VERDICTS)
-    column(made, "run", width=260, link=TO_RUN)
+    column(made, "run", width=220, link=TO_RUN)
+    wrapped(made, "sentence")
     column(made, "since step", width=90)
     column(made, "step", width=80)
     column(made, "state", width=90)
@@ -97,7 +103,7 @@ def verdicts(of: str = "run_id IN (${run:singlequote})") -> build.Panel:
 
 
 def _source() -> build.DatasourceVariable:
-    named = model.VariableOption(text="reward-monitor", value="reward-monitor", selected=True)
+    named = model.VariableOption(text=SOURCE_UID, value=SOURCE_UID, selected=True)
     return build.DatasourceVariable("datasource").label("ClickHouse").type(PLUGIN).current(named).description(
         "The data source whose default database has the monitor's views."
     )  # fmt: skip

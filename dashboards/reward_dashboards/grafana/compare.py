@@ -44,7 +44,7 @@ def build() -> dict[str, Any]:
         "compare",
         "Reward monitor · compare",
         "How runs differ: against the step, at their end, and for the KL that they spent.",
-        [runs(), baseline(), functions()],
+        [runs(), baseline(), functions(total_first=True)],
         [
             verdicts(),
             _against_the_step(),

@@ -77,6 +77,7 @@ def build() -> dict[str, Any]:
         ORDER BY time, run
         """,
     ).unit("ops")
+    traffic.interval("10s")  # what its rows span
     return dashboard(
         "fleet",
         "Reward monitor · fleet",

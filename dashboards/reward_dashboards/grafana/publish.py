@@ -19,9 +19,9 @@ from reward_store.client import ClickHouse
 
 from reward_dashboards.grafana import ours
 from reward_dashboards.grafana.api import Grafana, GrafanaError
+from reward_dashboards.grafana.source import PLUGIN, SOURCE_UID, data_source
 
-PLUGIN = "grafana-clickhouse-datasource"
-FOLDER, SOURCE_UID = "Reward monitor", "reward-monitor"
+FOLDER = "Reward monitor"
 CREATE, UPDATE, KEEP = "create", "update", "unchanged"
 _MARK = {"managedBy": ours.TAG}
 _KEPT_BY_GRAFANA = ("id", "version")  # of a dashboard
@@ -110,23 +110,8 @@ def apply(grafana: Grafana, made: Plan, clickhouse: ClickHouse | None = None) ->
 
 
 def _source(grafana: Grafana, clickhouse: ClickHouse) -> Change:
-    wanted = {
-        "name": SOURCE_UID,
-        "uid": SOURCE_UID,
-        "type": PLUGIN,
-        "access": "proxy",
-        "jsonData": {
-            "host": clickhouse.host,
-            "port": clickhouse.port,
-            "protocol": "http",
-            "secure": clickhouse.secure,
-            "username": clickhouse.user,
-            "defaultDatabase": clickhouse.views,
-            "dialTimeout": "10",
-            "queryTimeout": "30",
-            **_MARK,
-        },
-    }
+    wanted = data_source(clickhouse.host, clickhouse.port, clickhouse.user, clickhouse.views, secure=clickhouse.secure)
+    wanted["jsonData"] |= _MARK
     found = grafana.get(f"/datasources/uid/{SOURCE_UID}")
     if found is not None and found.get("jsonData", {}).get("managedBy") != ours.TAG:
         raise MonitorError(

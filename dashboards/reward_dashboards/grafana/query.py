@@ -15,7 +15,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import DataSourceRef
 from reward_engine.reported import COLUMN, REPORTED, SCALAR, Reported
 
-PLUGIN = "grafana-clickhouse-datasource"
+from reward_dashboards.grafana.source import PLUGIN
+
 SOURCE = DataSourceRef(type_val=PLUGIN, uid="${datasource}")
 SERIES, TABLE = 0, 1  # how the plugin hands the rows on; a table as they are, series as one field a label
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from reward_dashboards.grafana.board import dashboard, runs, verdicts
 from reward_dashboards.grafana.look import GREEN, LEVELS, RED, grafana_unit, meaning, meaning_of_told, unit
-from reward_dashboards.grafana.panels import column, density, judged, lines, measure, measures, number, rows, stacked
+from reward_dashboards.grafana.panels import column, density, judged, lines, measure, measures, number, rows, stacked, wrapped
 from reward_dashboards.grafana.query import IN_TIME, THESE_RUNS, latest, measured, reported, rows_told, told
 
 BY_FUNCTION = "run_id AS run, function"
@@ -113,7 +113,7 @@ def _numbers() -> list[Any]:
         number("Std", "Of the rewards, " + newest + meaning("std"), latest("argMax(s.std, s.step) AS std"), each_row=True).unit(
             unit("std")
         ),
-        quality.decimals(0),
+        column(quality.decimals(0), "h", decimals=2),
         step.unit("none"),
         kl.unit(grafana_unit(reported("kl").unit)),
         judged(alerts, (None, GREEN), (1, RED)),
@@ -141,6 +141,7 @@ def _detectors() -> Any:
         size=(24, 10),
     )
     column(made, "level", width=90, colours=LEVELS)
+    wrapped(made, "sentence")
     column(made, "statistic", decimals=3)
     column(made, "threshold", decimals=3)
     return column(made, "p", decimals=5)

@@ -17,7 +17,7 @@ from tests.store.running import FOR_EVER, databases
 
 pytestmark = pytest.mark.timeout(120)
 
-ALL = {"run": sample.RUNS, "reward": [sample.FUNCTION, "correct", "audit", "total"], "baseline": [sample.PLAIN]}
+ALL = {"run": sample.RUNS, "reward": ["total"], "baseline": [sample.PLAIN]}
 # What a viewer can choose, of each variable that is there.
 CHOICES: dict[str, dict[str, list[str]]] = {
     "all": ALL,
