@@ -9,6 +9,7 @@ asked five times, of one run and of all; told are medians, the slowest queries f
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from reward_infra.local_stack import LocalStack
 from reward_jobs.settings import Settings
+from reward_schemas.events import Tick
 from reward_schemas.settings import load
 from reward_store.client import Client
 from reward_store.migrate import migrate
@@ -33,6 +35,7 @@ OF_RUNS = ("rollouts", "pane_rows", "run_rows", "verdict_rows", "detection_rows"
 def fill(client: Client, runs: int, steps: int, completions: int) -> int:
     """Stores so many runs, and returns the number of rewards."""
     events = sample.training("run-0", 0, steps=steps, completions=completions, step_ms=STEP_MS)
+    events.append(Tick())  # at which the fold says how far the run is
     log = [record._replace(append_time_ms=T0_MS + STEP_MS * i // 2) for i, record in enumerate(records(events))]
     land(client, log, rules=sample.rules())
     tables = client.settings.tables
@@ -49,14 +52,14 @@ def fill(client: Client, runs: int, steps: int, completions: int) -> int:
     return int(stored)
 
 
-def seconds(client: Client, sql: str) -> float:
-    """The median of several answers' times."""
-    taken = []
+def seconds(client: Client, sql: str) -> tuple[float, bool]:
+    """The median of several answers' times, and whether there was anything in them."""
+    taken, rows = [], 0
     for _ in range(TIMES):
         began = time.perf_counter()
-        client.query_arrow(sql)
+        rows = client.query_arrow(sql).num_rows
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return statistics.median(taken), rows > 0
 
 
 def main() -> None:
@@ -77,14 +80,18 @@ def main() -> None:
         window = plugin.Window(T0_MS // 1000, T0_MS // 1000 + given.steps * STEP_MS // 1000, interval_s=30)
         names = [f"run-{i}" for i in range(given.runs)]
         other = {"reward": ["total"], "baseline": ["run-1"]}
-        rows = []
+        rows, empty = [], []
         for query in QUERIES:
             took = {
                 choice: seconds(reader, plugin.expanded(query.sql, window, {"run": chosen} | other, plugin.MODERN))
                 for choice, chosen in (("one", names[:1]), ("all", names))
             }
-            rows.append((took["one"] * 1000, took["all"] * 1000, query))
+            rows.append((took["one"][0] * 1000, took["all"][0] * 1000, query))
+            empty += [] if took["all"][1] else [f"{query.board}: {query.title}"]
         print(f"{stored / 1e6:.1f} million rewards in {given.runs} runs of {given.steps} steps; {len(rows)} queries, ms")
+        print(
+            f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; without a row: {', '.join(empty) or 'none'}"
+        )
         for choice, column in (("one run", 0), ("all runs", 1)):
             times = sorted(row[column] for row in rows)
             print(

@@ -97,22 +97,22 @@ def _effects() -> Any:
         "size (difference / standard deviation of the rewards) with the 95 % interval that the groups' standard errors give. It "
         "says nothing of chance between seeds. " + meaning("standard_error"),
         f"""
-        WITH final AS
+        SELECT run, reward, reward - base_reward AS difference, sqrt((spread + base_spread) / 2) AS deviation,
+            sqrt(pow(error, 2) + pow(base_error, 2)) AS both, ifNotFinite(difference / deviation, NULL) AS effect,
+            ifNotFinite((difference - 1.96 * both) / deviation, NULL) AS "effect from",
+            ifNotFinite((difference + 1.96 * both) / deviation, NULL) AS "effect to", steps
+        FROM
         (
             SELECT s.run_id AS run, avg(s.mean) AS reward, avg(s.variance) AS spread, count() AS steps,
-                sqrt(sum(pow(s.standard_error, 2))) / nullIf(count(s.standard_error), 0) AS error
+                sqrt(sum(pow(s.standard_error, 2))) / nullIf(count(s.standard_error), 0) AS error,
+                anyIf(reward, run IN (${{baseline:singlequote}})) OVER () AS base_reward,
+                anyIf(spread, run IN (${{baseline:singlequote}})) OVER () AS base_spread,
+                anyIf(error, run IN (${{baseline:singlequote}})) OVER () AS base_error
             FROM steps AS s
             INNER JOIN (SELECT run_id, last_step FROM runs WHERE {THESE_RUNS} OR run_id IN (${{baseline:singlequote}})) AS r USING (run_id)
             WHERE {THIS} AND ({THESE_RUNS} OR run_id IN (${{baseline:singlequote}})) AND s.step > r.last_step - {STEPS}
             GROUP BY run
         )
-        SELECT a.run AS run, a.reward AS reward, a.reward - b.reward AS difference,
-            sqrt((a.spread + b.spread) / 2) AS deviation, sqrt(pow(a.error, 2) + pow(b.error, 2)) AS both,
-            ifNotFinite(difference / deviation, NULL) AS effect,
-            ifNotFinite((difference - 1.96 * both) / deviation, NULL) AS "effect from",
-            ifNotFinite((difference + 1.96 * both) / deviation, NULL) AS "effect to", a.steps AS steps
-        FROM final AS a
-        CROSS JOIN (SELECT * FROM final WHERE run IN (${{baseline:singlequote}})) AS b
         ORDER BY effect DESC, run
         LIMIT 200
         """,
