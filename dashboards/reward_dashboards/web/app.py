@@ -96,7 +96,6 @@ def _draw(source: Source) -> None:
     }
     if isinstance(source, StoreSource):
         pages["sql"] = st.Page(partial(sql.page, source), title="SQL", url_path="sql", icon=_ICONS["sql"])
-    st.session_state["pages"] = pages
     chosen = st.navigation(list(pages.values()))
     st.sidebar.toggle("Pause", key="paused", help="what is shown stays as it is")
     st.sidebar.caption(parts.plain(source.name))

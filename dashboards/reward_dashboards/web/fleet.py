@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import streamlit as st
 
 from reward_dashboards.web import parts, state
@@ -47,4 +49,5 @@ def _card(card: RunCard) -> None:
         facts += [f"{count} {level}" for level, count in card.firing.items() if level != "info"]
         facts += [parts.ago(card.last), *card.problems]
         left.caption(" · ".join(parts.plain(fact) for fact in facts if fact))
-        right.page_link(st.session_state["pages"]["run"], label="open", query_params={"run": card.run_id}, help=card.run_id)
+        # A link of the browser's own: a click on one of Streamlit's is lost where it meets the next update of this part.
+        right.html(f'<a href="run?run={quote(card.run_id, safe="")}" target="_self">open</a>')
