@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from urllib.parse import quote
 
 import streamlit as st
@@ -50,4 +51,5 @@ def _card(card: RunCard) -> None:
         facts += [parts.ago(card.last), *card.problems]
         left.caption(" · ".join(parts.plain(fact) for fact in facts if fact))
         # A link of the browser's own: a click on one of Streamlit's is lost where it meets the next update of this part.
-        right.html(f'<a href="run?run={quote(card.run_id, safe="")}" target="_self">open</a>')
+        name = quote(card.run_id, safe="")
+        right.html(f'<a href="run?run={name}" target="_self" aria-label="open {escape(card.run_id)}">open</a>')

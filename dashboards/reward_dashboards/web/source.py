@@ -38,14 +38,17 @@ class RunCard:
     problems: tuple[str, ...] = ()
 
     @property
-    def rank(self) -> tuple[int, int, float]:
-        """Worst first: live ones before those that ended, then by what fires and by the verdict, then the newest."""
+    def rank(self) -> tuple[bool, int, float, str]:
+        """Worst first: live ones before those that ended, by what fires and by the verdict, then the one started last.
+
+        Not the one heard last: live runs would change places at every update, below the pointer that is about to click.
+        """
         worst = min(
             [ORDER.index(self.verdict) if self.verdict in ORDER else len(ORDER)]
             + [0 for _ in range(self.firing.get("critical", 0))]
             + [2 for _ in range(self.firing.get("warning", 0))]
         )
-        return (self.state != "live", worst, -(self.last.timestamp() if self.last else 0.0))
+        return (self.state != "live", worst, -(self.started.timestamp() if self.started else 0.0), self.run_id)
 
 
 @dataclass(frozen=True)

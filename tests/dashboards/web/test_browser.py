@@ -112,7 +112,11 @@ def test_the_fleet_says_of_every_run_what_it_is(page: Page, url: str) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("hacked · maths · finished")).to_have_count(0)
     assert "find=goes-on" in page.url
-    page.get_by_text("open").first.click()
+    opening = page.get_by_role(
+        "link", name="open goes-on"
+    )  # by its name: the first card's link is still that of another run for a moment
+    expect(opening).to_have_count(1)
+    opening.click()
     expect(page.get_by_role("heading", name="Run", exact=True)).to_be_visible()
     assert "run=goes-on" in page.url
 

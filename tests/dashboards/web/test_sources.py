@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,16 @@ def test_the_worst_run_comes_first() -> None:
         card("d", "live", "suspicious"),
     ]
     assert [each.run_id for each in sorted(cards, key=lambda each: each.rank)] == ["c", "d", "b", "a"]
+
+
+def test_runs_keep_their_places_whichever_was_heard_last() -> None:
+    one, two = (
+        RunCard(name, "", "live", "learning", "", None, None, None, datetime(2026, 1, day, tzinfo=timezone.utc), None)
+        for name, day in (("earlier", 1), ("later", 2))
+    )
+    for heard in (one, two):
+        now = [replace(card, last=datetime(2026, 2, 1, tzinfo=timezone.utc)) if card is heard else card for card in (one, two)]
+        assert [card.run_id for card in sorted(now, key=lambda card: card.rank)] == ["later", "earlier"]
 
 
 def test_many_may_ask_at_once(client: Client) -> None:  # noqa: F811
