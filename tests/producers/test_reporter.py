@@ -330,13 +330,13 @@ def test_the_counts_are_logged_at_the_end(brokers: str, caplog: pytest.LogCaptur
 
 def gated(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds senders back until the event is set."""
-    gate, send = threading.Event(), Sender._send
+    gate, empty = threading.Event(), Sender._empty
 
-    def wait_and_send(self: Sender, *given: Any) -> None:
+    def wait_and_empty(self: Sender) -> None:
         gate.wait(20)
-        send(self, *given)
+        empty(self)
 
-    monkeypatch.setattr(Sender, "_send", wait_and_send)
+    monkeypatch.setattr(Sender, "_empty", wait_and_empty)
     return gate
 
 
