@@ -53,6 +53,8 @@ class Delivery:
         if not self._spool and self._produced(key, value, self._delivered):
             self._live += 1
         else:
+            if self._live:  # Kafka's queue is full: what is in it is older
+                self._give_up()
             self._keep(key, value)
 
     def poll(self) -> None:

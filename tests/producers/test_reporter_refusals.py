@@ -17,6 +17,8 @@ from reward_producers import reporter as reporter_module
 from reward_producers.errors import RewardInputError
 from reward_producers.reporter import Reporter, new_run_id, start_run
 from reward_schemas.events import Event, RewardFunction, Role, RunEvent, RunState
+from reward_schemas.parse import parse
+from reward_schemas.segments import read
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -371,6 +373,8 @@ def test_a_broker_that_is_down_costs_no_more_than_the_stated_memory_and_disk(tmp
     assert not run._sender._thread.is_alive()
     (spool,) = tmp_path.rglob("*.spool")
     assert spool.stat().st_size <= 10_000_000
+    kept = [parse(frame.key, frame.value).identity.seq for frame in read(spool)]
+    assert len(kept) == counts.spooled and kept == sorted(kept)
 
 
 @pytest.mark.parametrize("end", ["run.finish(timeout_s=0.5)", "pass", "raise SystemExit(3)"])
