@@ -21,6 +21,7 @@ from reward_schemas.events import RANK_MAX, Event, Identity, RewardFunction, Rol
 from reward_schemas.parse import Refused, check_name, check_run_event
 from reward_schemas.topics import EVENT_BYTES_MAX
 
+from reward_producers import lifetime
 from reward_producers.columns import Functions, functions_of, rollout, size_of, trainer_step
 from reward_producers.counts import Counts
 from reward_producers.destination import Destination, Mode, destination, whole_number_of
@@ -125,7 +126,8 @@ class Reporter:
         self._warned: set[str] = set()
         self._finished = threading.Lock()
         self._starting = threading.RLock()
-        self._sender: Sender | None = None
+        self._sender: Sender | None = None  # from this process's first event on
+        self._child = False  # of the process that started the run
         self.counts = Counts()
 
     def log_rollout(
@@ -161,14 +163,22 @@ class Reporter:
     def finish(self, reason: str = "", timeout_s: float = FINISH_S) -> Counts:
         """Ends the run for this rank, sends what is queued for at most so long, and says what became of it all."""
         first = self._finished.acquire(blocking=False)
-        if first and self._sender:
+        if not self._sender:
+            return self.counts
+        if first:
             self._sender.report()
-            self.put(RunEvent(RunState.FINISHED, reason=reason), size=0)  # there is always room for the end
-        if self._sender:
-            self._sender.close(timeout_s)
-        if first and self._sender:
+            if not self._child:  # the rank goes on where the run was started
+                self.put(RunEvent(RunState.FINISHED, reason=reason), size=0)  # there is always room for the end
+        self._sender.close(timeout_s)
+        if first:
+            lifetime.end(self)
             log.info("run %s rank %d: %s", self.run_id, self.rank, self.counts)
         return self.counts
+
+    def flush(self, timeout_s: float) -> None:
+        """Waits until what was logged is delivered or on disk, for at most so long."""
+        if self._sender:
+            self._sender.flush(timeout_s)
 
     def put(self, body: object, size: int = 256) -> None:
         """Hands over a body as it is. Raises MonitorError where the process's first one can't be sent with these settings."""
@@ -178,7 +188,19 @@ class Reporter:
             if self._sender is None:
                 place = self._to.open(self._identity, self.counts, self._queue_bytes_max)
                 self._sender = Sender(place, self.counts, self._event, self._queue_bytes_max)
+                lifetime.begin(self)
         self._sender.put(body, size)
+
+    def begin_anew(self) -> None:
+        """In a child process: from its first call on a session of its own, with its own counts. The parent's is left to the parent."""
+        if self._sender:
+            self._sender.abandon()
+        self._sender, self._child, self.counts = None, True, Counts()
+        self._identity, self._seq = msgspec.structs.replace(self._identity, session=secrets.randbits(64)), -1
+        self._starting = threading.RLock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _in_child, (self._identity, self._functions, self._senders, self._to, self._strict, self._queue_bytes_max)
 
     def __enter__(self) -> Reporter:
         return self
@@ -187,7 +209,7 @@ class Reporter:
         self.finish(reason="" if kind is None else kind.__name__)
 
     def _take(self, make: Callable[[], Rollout | TrainerStep]) -> None:
-        if self._to is None:
+        if self._to is None or (self._child and lifetime.is_worker()):
             return
         if self._finished.locked():
             self._refuse(Refused("run", "finished already; the call came too late"))
@@ -220,3 +242,10 @@ class Reporter:
             self._senders,
             body,
         )
+
+
+def _in_child(*given: Any) -> Reporter:
+    """A reporter that was handed to another process, as by multiprocessing's spawn."""
+    reporter = Reporter(*given)
+    reporter.begin_anew()
+    return reporter
