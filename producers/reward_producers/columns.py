@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from itertools import chain
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from reward_schemas.events import (
     TrainerStep,
 )
 from reward_schemas.parse import Refused, check_column, check_functions, check_name
+from reward_schemas.topics import EVENT_BYTES_MAX
 
 from reward_producers import vectors
 from reward_producers.vectors import Vector
@@ -132,6 +135,25 @@ def rollout(
         group_size=whole_number("group_size", group_size or 0, GROUP_SIZE_MAX),
         columns=_further(columns or {}, n),
     )
+
+
+def check_room(rewards: Mapping[str, Vector], columns: Mapping[str, Vector | None] | None, *others: Vector | None) -> None:
+    """Raises `Refused` for a batch that can't fit a message, before anything of it is copied, or fetched from its device."""
+    size = 4 * sum(map(_elements, chain(others, *(each.values() for each in (rewards, columns) if isinstance(each, Mapping)))))
+    if size > EVENT_BYTES_MAX:
+        raise Refused("rewards", too_large(size))
+
+
+def too_large(size: int) -> str:
+    """Why a batch of so many bytes is refused, and what to do."""
+    return f"{size} bytes in one batch, {EVENT_BYTES_MAX} are taken; log it in parts with more=True"
+
+
+def _elements(given: Vector | None) -> int:
+    shape = getattr(given, "shape", None)
+    if shape is not None:
+        return prod(shape)
+    return len(given) if isinstance(given, Sized) else 0
 
 
 def _rewards(functions: tuple[RewardFunction, ...], rewards: Mapping[str, Vector], n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from reward_schemas.parse import Refused, check_name, check_run_event
 from reward_schemas.topics import EVENT_BYTES_MAX
 
 from reward_producers import lifetime
-from reward_producers.columns import Functions, functions_of, rollout, size_of, trainer_step
+from reward_producers.columns import Functions, check_room, functions_of, rollout, size_of, too_large, trainer_step
 from reward_producers.counts import Counts
 from reward_producers.destination import Destination, Mode, destination, whole_number_of
 from reward_producers.errors import RewardInputError
@@ -150,9 +150,12 @@ class Reporter:
         may be spread over several; without it every group here is whole. columns: further numbers of each completion by
         name, as `{"kl": ..., "prompt_length": ...}`.
         """
-        self._take(
-            lambda: rollout(self._functions, step, rewards, groups, lengths, advantages, truncated, more, group_size, columns)
-        )
+
+        def make() -> Rollout:
+            check_room(rewards, columns, groups, lengths, advantages)
+            return rollout(self._functions, step, rewards, groups, lengths, advantages, truncated, more, group_size, columns)
+
+        self._take(make)
 
     def log_trainer(
         self, step: int, kl: float | None = None, entropy: float | None = None, loss: float | None = None, **scalars: float | None
@@ -218,8 +221,7 @@ class Reporter:
             body = make()
             size = size_of(body)
             if size > EVENT_BYTES_MAX:
-                reason = f"{size} bytes in one batch, {EVENT_BYTES_MAX} are taken; log it in parts with more=True"
-                raise Refused("rewards", reason)
+                raise Refused("rewards", too_large(size))
             self.put(body, 256 + size)
         except Refused as refused:
             self._refuse(refused)

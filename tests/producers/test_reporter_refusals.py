@@ -61,6 +61,15 @@ class Stranger:
         raise RuntimeError("CUDA error: device-side assert triggered")
 
 
+class Huge:
+    """A tensor of 2 GB on a GPU, of which nothing may be fetched."""
+
+    shape = (500_000_000,)
+
+    def detach(self) -> Any:
+        raise AssertionError
+
+
 BAD_ROLLOUTS = [
     ("one reward too few", {"rewards": {"a": [1], "b": [3, 4]}}, "rewards['a']", "1 values, 2 are needed: one a completion"),
     (
@@ -163,6 +172,13 @@ BAD_ROLLOUTS = [
         "rewards",
         "4999993 bytes in one batch, 4190208 are taken; log it in parts with more=True",
     ),
+    (
+        "2 GB",
+        {"rewards": {"a": np.broadcast_to(np.float32(0), 500_000_000), "b": [3, 4]}},
+        "rewards",
+        "2000000032 bytes in one batch, 4190208 are taken; log it in parts with more=True",
+    ),
+    ("2 GB on a GPU", {"groups": Huge()}, "rewards", "2000000032 bytes in one batch, 4190208 are taken"),
     (
         "a tensor that fails",
         {"rewards": {"a": Stranger(), "b": [3, 4]}},
