@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from itertools import chain
-from math import prod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,6 @@ from reward_schemas.events import (
     TrainerStep,
 )
 from reward_schemas.parse import Refused, check_column, check_functions, check_name
-from reward_schemas.topics import EVENT_BYTES_MAX
 
 from reward_producers import vectors
 from reward_producers.vectors import Vector
@@ -127,7 +124,7 @@ def rollout(
         table=function_table(functions),
         rewards=values,
         group=group,
-        status=status if status.any() else None,
+        status=status,
         length=None if lengths is None else vectors.whole("lengths", lengths, n),
         advantage=None if advantages is None else vectors.numbers("advantages", advantages, n),
         truncated=None if truncated is None else vectors.whole("truncated", truncated, n, most=1),
@@ -137,41 +134,25 @@ def rollout(
     )
 
 
-def check_room(rewards: Mapping[str, Vector], columns: Mapping[str, Vector | None] | None, *others: Vector | None) -> None:
-    """Raises `Refused` for a batch that can't fit a message, before anything of it is copied, or fetched from its device."""
-    size = 4 * sum(map(_elements, chain(others, *(each.values() for each in (rewards, columns) if isinstance(each, Mapping)))))
-    if size > EVENT_BYTES_MAX:
-        raise Refused("rewards", too_large(size))
-
-
-def too_large(size: int) -> str:
-    """Why a batch of so many bytes is refused, and what to do."""
-    return f"{size} bytes in one batch, {EVENT_BYTES_MAX} are taken; log it in parts with more=True"
-
-
-def _elements(given: Vector | None) -> int:
-    shape = getattr(given, "shape", None)
-    if shape is not None:
-        return prod(shape)
-    return len(given) if isinstance(given, Sized) else 0
-
-
-def _rewards(functions: tuple[RewardFunction, ...], rewards: Mapping[str, Vector], n: int) -> tuple[np.ndarray, np.ndarray]:
+def _rewards(
+    functions: tuple[RewardFunction, ...], rewards: Mapping[str, Vector], n: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     names = [function.name for function in functions]
     if unknown := [name for name in rewards if name not in names]:
         raise Refused("rewards", f"unknown function {unknown[0]!r}; the run declared {', '.join(names)}")
     values = np.zeros((len(functions), n), np.float32)
-    status = np.zeros((len(functions), n), np.uint8)
+    status: np.ndarray | None = None
     for row, function in enumerate(functions):
-        left_out = Status.NOT_SCORED if function.role is Role.AUDIT else Status.MISSING
-        given = rewards.get(function.name)
+        given, null = rewards.get(function.name), None
         if given is not None:
-            values[row], null = vectors.nullable(f"rewards[{function.name!r}]", given, n)
-            status[row][null] = left_out
-        elif function.role is Role.AUDIT:
-            status[row] = left_out
-        else:
+            null = vectors.write_nullable(values[row], f"rewards[{function.name!r}]", given)
+            if null is None or not null.any():
+                continue
+        elif function.role is not Role.AUDIT:
             raise Refused("rewards", f"{function.name!r} is lacking; give None for a completion that it did not score")
+        if status is None:
+            status = np.zeros(values.shape, np.uint8)
+        status[row, slice(None) if null is None else null] = Status.NOT_SCORED if function.role is Role.AUDIT else Status.MISSING
     return values, status
 
 

@@ -22,12 +22,12 @@ from reward_schemas.parse import Refused, check_name, check_run_event
 from reward_schemas.topics import EVENT_BYTES_MAX
 
 from reward_producers import lifetime
-from reward_producers.columns import Functions, check_room, functions_of, rollout, size_of, too_large, trainer_step
+from reward_producers.columns import Functions, functions_of, rollout, size_of, trainer_step
 from reward_producers.counts import Counts
 from reward_producers.destination import Destination, Mode, destination, whole_number_of
 from reward_producers.errors import RewardInputError
 from reward_producers.sender import Sender
-from reward_producers.vectors import Vector
+from reward_producers.vectors import Vector, elements
 
 log = logging.getLogger("reward_monitor")
 
@@ -152,7 +152,9 @@ class Reporter:
         """
 
         def make() -> Rollout:
-            check_room(rewards, columns, groups, lengths, advantages)
+            least = 4 * (len(self._functions) + 1) * elements(groups)
+            if least > EVENT_BYTES_MAX:  # before anything is copied
+                raise Refused("rewards", f"at least {_too_large(least)}")
             return rollout(self._functions, step, rewards, groups, lengths, advantages, truncated, more, group_size, columns)
 
         self._take(make)
@@ -221,7 +223,7 @@ class Reporter:
             body = make()
             size = size_of(body)
             if size > EVENT_BYTES_MAX:
-                raise Refused("rewards", too_large(size))
+                raise Refused("rewards", _too_large(size))
             self.put(body, 256 + size)
         except Refused as refused:
             self._refuse(refused)
@@ -244,6 +246,10 @@ class Reporter:
             self._senders,
             body,
         )
+
+
+def _too_large(size: int) -> str:
+    return f"{size} bytes in one batch, {EVENT_BYTES_MAX} are taken; log it in parts with more=True"
 
 
 def _in_child(*given: Any) -> Reporter:

@@ -19,6 +19,8 @@ log = logging.getLogger("reward_monitor")
 
 HEARTBEAT_S = 15.0
 REPORT_S = 60.0
+LOOK_S = 0.05
+HURRY_BYTES = 4 * 1024 * 1024
 
 
 class Place(Protocol):
@@ -65,7 +67,8 @@ class Sender:
             self._counts.accepted += 1
             self._queued_bytes += size
             self._queue.append((event, size))
-        self._wake.set()
+        if self._queued_bytes > HURRY_BYTES:  # else it looks by itself soon: to wake it costs the trainer more than all the rest
+            self._wake.set()
 
     def report(self) -> None:
         """Sends the counts upstream."""
@@ -93,7 +96,7 @@ class Sender:
     def _run(self) -> None:
         heartbeat_at, report_at = time.monotonic() + HEARTBEAT_S, time.monotonic() + REPORT_S
         while self._close_by is None or self._queue:
-            self._wake.wait(0.1)
+            self._wake.wait(LOOK_S)
             self._wake.clear()
             self._empty()
             self._guarded(self._place.poll)
