@@ -177,7 +177,12 @@ class Reporter:
         self._sender.close(timeout_s)
         if first:
             lifetime.end(self)
-            log.info("run %s rank %d: %s", self.run_id, self.rank, self.counts)
+            lost = self.counts.spooled or self.counts.dropped
+            log.log(logging.WARNING if lost else logging.INFO, "run %s rank %d: %s", self.run_id, self.rank, self.counts)
+            if self.counts.spooled and self._to:
+                log.warning(
+                    "what is spooled is published by this run's next process, or `reward-monitor sync %s`", self._to.data_dir
+                )
         return self.counts
 
     def flush(self, timeout_s: float) -> None:

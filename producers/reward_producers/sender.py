@@ -20,6 +20,7 @@ log = logging.getLogger("reward_monitor")
 HEARTBEAT_S = 15.0
 REPORT_S = 60.0
 LOOK_S = 0.05
+WRITE_S = 1.0  # what is left at the end is written to disk within that time, where the timeout was too short even for that
 HURRY_BYTES = 4 * 1024 * 1024
 
 
@@ -85,7 +86,7 @@ class Sender:
         if self._close_by is None:
             self._close_by = time.monotonic() + timeout_s
         self._wake.set()
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s + WRITE_S)
         if self._thread.is_alive() and (left := len(self._queue) + self._place.pending()):
             self._counts.dropped["unsent at the end"] = left
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,40 @@ def test_what_is_spooled_is_told_upstream(broker: Broker, monkeypatch: pytest.Mo
         broker.signal(signal.SIGCONT)
     reports = [event.body for event in unique(broker.events("told")) if isinstance(event.body, SenderReport)]
     assert reports[0] == SenderReport(4, 3, {}) and reports[-1].accepted == 5
+
+
+def test_a_replay_takes_its_time(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "REPLAY_BYTES_PER_S", 1)
+    monkeypatch.setattr("reward_producers.spool._CHUNK_MESSAGES", 3)
+    start_run("p", ["f"], brokers="127.0.0.1:1", run_id="slow").finish(timeout_s=0.1)
+    with start_run("p", ["f"], brokers=broker.address, run_id="slow", attempt=2) as run:
+        log_steps(run, range(2))
+        assert eventually(lambda: len(broker.events("slow")) == 3)
+        assert run._sender._place._replay_at > time.monotonic() + 60
+        assert eventually(lambda: run.counts.spooled == 3)  # behind what is older
+        run.finish(timeout_s=0.2)
+    assert [event.identity.attempt for event in broker.events("slow")] == [1, 1, 1]
+
+
+def test_what_no_later_try_helps_is_dropped_and_the_rest_goes_on(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "producer", partial(delivery.producer, message_max_bytes=2000))
+    with start_run("p", ["f"], brokers=broker.address, run_id="large") as run:
+        run.log_rollout(0, {"f": [0.0] * 1000}, [0] * 1000)
+        log_steps(run, range(1, 3))
+    assert str(run.counts) == "6 accepted, 5 delivered, 1 dropped (1 MSG_SIZE_TOO_LARGE)"
+    assert [event.identity.seq for event in broker.events("large")] == [0, 2, 3, 4, 5]
+
+
+def test_a_topic_that_is_missing_is_an_outage(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(delivery, "EVENTS", "no.such.topic")
+    with start_run("p", ["f"], brokers=broker.address) as run:
+        log_steps(run, range(3))
+        assert eventually(lambda: run.counts.spooled == 4)
+        run.finish(timeout_s=0.5)
+    assert run.counts.spooled == run.counts.accepted == 6
+    assert "what is spooled is published by this run's next process, or `reward-monitor sync " in caplog.text
 
 
 # ---- the spool alone ----------------------------------------------------------------------------------------------
