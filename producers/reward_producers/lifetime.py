@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from reward_producers.reporter import Reporter
@@ -20,20 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("reward_monitor")
 
 END_S = 5.0  # for all reporters of a process together
-_open: set[Reporter] = set()
+_begun: WeakSet[Reporter] = WeakSet()  # also those that have ended: a child must not destroy what they hold
 _hooked_in: int | None = None  # the process that has the hooks of its end
 _earlier: Any = None  # SIGTERM's handler before ours
 
 
 def begin(reporter: Reporter) -> None:
     """A reporter has begun in this process: it is ended with it, unless it ends before."""
-    _open.add(reporter)
+    _begun.add(reporter)
     _hook()
-
-
-def end(reporter: Reporter) -> None:
-    """A reporter has ended."""
-    _open.discard(reporter)
 
 
 def is_worker() -> bool:
@@ -70,14 +66,14 @@ def _at_exit() -> None:
 
 def _end_all(reason: str) -> None:
     until = time.monotonic() + END_S
-    for reporter in list(_open):
+    for reporter in list(_begun):
         reporter.finish(reason, max(until - time.monotonic(), 0.1))
 
 
 def _on_sigterm(number: int, frame: Any) -> None:
     """The trainer's own handler decides what happens, once what was reported is safe; without one the process ends by the signal."""
     if callable(_earlier):
-        for reporter in list(_open):
+        for reporter in list(_begun):
             reporter.flush(1.0)
         _earlier(number, frame)
         return
@@ -87,5 +83,5 @@ def _on_sigterm(number: int, frame: Any) -> None:
 
 
 def _after_fork() -> None:
-    for reporter in list(_open):
+    for reporter in list(_begun):
         reporter.begin_anew()

@@ -176,7 +176,6 @@ class Reporter:
                 self.put(RunEvent(RunState.FINISHED, reason=reason), size=0)  # there is always room for the end
         self._sender.close(timeout_s)
         if first:
-            lifetime.end(self)
             lost = self.counts.spooled or self.counts.dropped
             log.log(logging.WARNING if lost else logging.INFO, "run %s rank %d: %s", self.run_id, self.rank, self.counts)
             if self.counts.spooled and self._to:

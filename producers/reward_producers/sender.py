@@ -55,6 +55,7 @@ class Sender:
         self._lock = threading.RLock()  # the handler of a signal may put, in the midst of a put
         self._wake = threading.Event()
         self._close_by: float | None = None
+        self._ended = False  # nobody empties the queue any more
         self._thread = threading.Thread(target=self._run, name="reward-monitor-sender", daemon=True)
         self._thread.start()
 
@@ -62,8 +63,8 @@ class Sender:
         """Hands an event over; where the queue is full the event is dropped, counted, and seen downstream as a hole."""
         with self._lock:
             event = self._event_of(body)
-            if self._queued_bytes + size > self._queue_bytes_max:
-                self._counts.drop("queue full")
+            if self._ended or self._queued_bytes + size > self._queue_bytes_max:
+                self._counts.drop("too late" if self._ended else "queue full")
                 return
             self._counts.accepted += 1
             self._queued_bytes += size
@@ -96,7 +97,7 @@ class Sender:
 
     def _run(self) -> None:
         heartbeat_at, report_at = time.monotonic() + HEARTBEAT_S, time.monotonic() + REPORT_S
-        while self._close_by is None or self._queue:
+        while not self._ended:
             self._wake.wait(LOOK_S)
             self._wake.clear()
             self._empty()
@@ -108,7 +109,9 @@ class Sender:
             if now >= report_at:
                 report_at = now + REPORT_S
                 self.report()
-        left_s = max(self._close_by - time.monotonic(), 0.0)
+            with self._lock:
+                self._ended = self._close_by is not None and not self._queue
+        left_s = max((self._close_by or 0.0) - time.monotonic(), 0.0)
         self._guarded(lambda: self._place.close(left_s))
 
     def _empty(self) -> None:

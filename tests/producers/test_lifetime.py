@@ -123,6 +123,11 @@ if not pid:
     sys.exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 run.finish(timeout_s=0.5)
+pid = os.fork()
+if not pid:
+    log(run, 1)  # refused: it had ended
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 """
     assert program(tmp_path, text, {"brokers": "127.0.0.1:1"}).stdout == "1 1\n"
     (spool,) = tmp_path.rglob("*.spool")
