@@ -25,6 +25,7 @@ COMMANDS = {
     "web": "the web dashboard, of ClickHouse or of a directory of offline runs",
     "runs": "the runs, newest first, with their latest step and verdict",
     "analyze": "a report of runs: verdict, evidence, quality, and how several differ",
+    "sync": "publishes runs that were reported offline, and what Kafka did not take at the time",
     "alerts": "the alerts: what fires, and what was resolved",
     "rules": "alert rules: check, test, backtest, diff, apply, list, export",
     "measures": "what is computed from rewards, and the detectors: all by topic, or one explained",

@@ -124,7 +124,7 @@ def rollout(
         table=function_table(functions),
         rewards=values,
         group=group,
-        status=status if status.any() else None,
+        status=status,
         length=None if lengths is None else vectors.whole("lengths", lengths, n),
         advantage=None if advantages is None else vectors.numbers("advantages", advantages, n),
         truncated=None if truncated is None else vectors.whole("truncated", truncated, n, most=1),
@@ -134,22 +134,25 @@ def rollout(
     )
 
 
-def _rewards(functions: tuple[RewardFunction, ...], rewards: Mapping[str, Vector], n: int) -> tuple[np.ndarray, np.ndarray]:
+def _rewards(
+    functions: tuple[RewardFunction, ...], rewards: Mapping[str, Vector], n: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     names = [function.name for function in functions]
     if unknown := [name for name in rewards if name not in names]:
         raise Refused("rewards", f"unknown function {unknown[0]!r}; the run declared {', '.join(names)}")
     values = np.zeros((len(functions), n), np.float32)
-    status = np.zeros((len(functions), n), np.uint8)
+    status: np.ndarray | None = None
     for row, function in enumerate(functions):
-        left_out = Status.NOT_SCORED if function.role is Role.AUDIT else Status.MISSING
-        given = rewards.get(function.name)
+        given, null = rewards.get(function.name), None
         if given is not None:
-            values[row], null = vectors.nullable(f"rewards[{function.name!r}]", given, n)
-            status[row][null] = left_out
-        elif function.role is Role.AUDIT:
-            status[row] = left_out
-        else:
+            null = vectors.write_nullable(values[row], f"rewards[{function.name!r}]", given)
+            if null is None or not null.any():
+                continue
+        elif function.role is not Role.AUDIT:
             raise Refused("rewards", f"{function.name!r} is lacking; give None for a completion that it did not score")
+        if status is None:
+            status = np.zeros(values.shape, np.uint8)
+        status[row, slice(None) if null is None else null] = Status.NOT_SCORED if function.role is Role.AUDIT else Status.MISSING
     return values, status
 
 

@@ -1,4 +1,4 @@
-"""A bounded queue and the thread that empties it into Kafka. The trainer's own thread never waits."""
+"""A bounded queue and the thread that empties it. The trainer's own thread never waits."""
 
 from __future__ import annotations
 
@@ -7,57 +7,55 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from reward_schemas.encode import encode_event
-from reward_schemas.events import Event, RunEvent, RunState, SenderReport
-from reward_schemas.topics import EVENTS
+from reward_schemas.events import Event, RunEvent, RunState
 
-from reward_producers.file_producer import FileProducer
-from reward_producers.kafka import KafkaError, KafkaException, Message, Producer, producer
-from reward_producers.kafka_settings import Kafka
+from reward_producers.counts import Counts
+from reward_producers.kafka import KafkaException
 
 log = logging.getLogger("reward_monitor")
 
 HEARTBEAT_S = 15.0
 REPORT_S = 60.0
-_KAFKA_QUEUE_BYTES_MIN = 8 * 1024 * 1024  # two of the largest messages
+LOOK_S = 0.05
+WRITE_S = 1.0  # what is left at the end is written to disk within that time, where the timeout was too short even for that
+HURRY_BYTES = 4 * 1024 * 1024
 
 
-class Counts:
-    """What became of events: accepted by the reporter, delivered to the broker, dropped by reason."""
+class Place(Protocol):
+    """Where messages go. The sender's thread alone calls it, but for `abandon`."""
 
-    def __init__(self) -> None:
-        self.accepted, self.delivered = 0, 0
-        self.dropped: dict[str, int] = {}
+    def send(self, key: bytes, value: bytes) -> None:
+        """Takes a message. Raises OSError where it can't be written down."""
 
-    def drop(self, reason: str) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+    def poll(self) -> None:
+        """Does what is due."""
 
-    def __str__(self) -> str:
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()))
-        return f"{self.accepted} accepted, {self.delivered} delivered, {sum(self.dropped.values())} dropped" + (
-            f" ({dropped})" if dropped else ""
-        )
+    def pending(self) -> int:
+        """How many messages are on their way: neither delivered, nor on disk, nor lost."""
+
+    def close(self, timeout_s: float) -> None:
+        """Delivers for at most so long, and writes the rest down."""
+
+    def abandon(self) -> None:
+        """In a forked child: lets go of what is the parent's, and leaves it as it is."""
 
 
 class Sender:
-    """Sends events of one (run, rank, session) in their order; at most `queue_bytes_max` wait here, and as many in librdkafka."""
+    """Sends events of one (run, rank, session) in their order; at most `queue_bytes_max` wait here."""
 
-    def __init__(self, place: Kafka | FileProducer, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
-        self.counts = Counts()
+    def __init__(self, place: Place, counts: Counts, event_of: Callable[[object], Event], queue_bytes_max: int) -> None:
+        self._place, self._counts = place, counts
         self._event_of = event_of  # numbers a body and stamps it with the time
         self._queue_bytes_max = queue_bytes_max
         self._queue: deque[tuple[Event, int]] = deque()
         self._queued_bytes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may put, in the midst of a put
         self._wake = threading.Event()
-        self._closing = False
-        self._over = False  # the time to close has passed: the thread ends, whatever is unsent
-        # librdkafka keeps what is not delivered yet, by default up to 1 GiB.
-        kafka_bytes_max = max(queue_bytes_max, _KAFKA_QUEUE_BYTES_MIN)
-        self._producer: Producer | FileProducer = (
-            place if isinstance(place, FileProducer) else producer(place, queue_buffering_max_kbytes=kafka_bytes_max // 1024)
-        )
+        self._close_by: float | None = None
+        self._ended = False  # nobody empties the queue any more
         self._thread = threading.Thread(target=self._run, name="reward-monitor-sender", daemon=True)
         self._thread.start()
 
@@ -65,44 +63,45 @@ class Sender:
         """Hands an event over; where the queue is full the event is dropped, counted, and seen downstream as a hole."""
         with self._lock:
             event = self._event_of(body)
-            if self._queued_bytes + size > self._queue_bytes_max:
-                self.counts.drop("queue full")
+            if self._ended or self._queued_bytes + size > self._queue_bytes_max:
+                self._counts.drop("too late" if self._ended else "queue full")
                 return
-            self.counts.accepted += 1
+            self._counts.accepted += 1
             self._queued_bytes += size
             self._queue.append((event, size))
-        self._wake.set()
+        if self._queued_bytes > HURRY_BYTES:  # else it looks by itself soon: to wake it costs the trainer more than all the rest
+            self._wake.set()
 
     def report(self) -> None:
         """Sends the counts upstream."""
-        with self._lock:
-            body = SenderReport(self.counts.accepted, 0, dict(self.counts.dropped))
-        self.put(body, size=0)  # a full queue must not hide that it is full
+        self.put(self._counts.report(), size=0)  # a full queue must not hide that it is full
 
-    def close(self, timeout_s: float) -> Counts:
-        """Sends what is queued, for at most so long; what is still unsent is counted as dropped."""
-        deadline = time.monotonic() + timeout_s
-        self._closing = True
+    def flush(self, timeout_s: float) -> None:
+        """Waits until what was put is delivered or on disk, for at most so long."""
+        until = time.monotonic() + timeout_s
+        while (self._queue or self._place.pending()) and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def close(self, timeout_s: float) -> None:
+        """Sends what is queued, for at most so long; what is then neither sent nor on disk is counted as dropped."""
+        if self._close_by is None:
+            self._close_by = time.monotonic() + timeout_s
         self._wake.set()
-        self._thread.join(timeout_s)
-        left = self._producer.flush(max(deadline - time.monotonic(), 0.0))
-        self._over = True
-        if left or self._queue:
-            self.counts.dropped["unsent at the end"] = left + len(self._queue)
-        return self.counts
+        self._thread.join(timeout_s + WRITE_S)
+        if self._thread.is_alive() and (left := len(self._queue) + self._place.pending()):
+            self._counts.dropped["unsent at the end"] = left
+
+    def abandon(self) -> None:
+        """In a forked child, which has no such thread."""
+        self._place.abandon()
 
     def _run(self) -> None:
         heartbeat_at, report_at = time.monotonic() + HEARTBEAT_S, time.monotonic() + REPORT_S
-        while True:
-            self._wake.wait(0.1)
+        while not self._ended:
+            self._wake.wait(LOOK_S)
             self._wake.clear()
-            while self._queue and not self._over:
-                self._send(*self._queue[0])
-                with self._lock:
-                    self._queued_bytes -= self._queue.popleft()[1]
-            self._producer.poll(0)
-            if self._over or (self._closing and not self._queue):
-                return
+            self._empty()
+            self._guarded(self._place.poll)
             now = time.monotonic()
             if now >= heartbeat_at:
                 heartbeat_at = now + HEARTBEAT_S
@@ -110,28 +109,28 @@ class Sender:
             if now >= report_at:
                 report_at = now + REPORT_S
                 self.report()
+            with self._lock:
+                self._ended = self._close_by is not None and not self._queue
+        left_s = max((self._close_by or 0.0) - time.monotonic(), 0.0)
+        self._guarded(lambda: self._place.close(left_s))
 
-    def _send(self, event: Event, _size: int) -> None:
+    def _empty(self) -> None:
+        while self._queue:
+            event, size = self._queue[0]
+            try:
+                self._place.send(event.identity.run_id.encode(), encode_event(event))
+            except Exception as error:  # noqa: BLE001 - one event that can't be sent must not end the thread that sends the others
+                if self._counts.drop(_reason(error)):
+                    log.warning("run %s: an event was dropped and counted: %r", event.identity.run_id, error)
+            with self._lock:
+                self._queue.popleft()
+                self._queued_bytes -= size
+
+    def _guarded(self, do: Callable[[], None]) -> None:
         try:
-            payload, key = encode_event(event), event.identity.run_id.encode()
-            while not self._produced(payload, key) and not self._over:
-                self._producer.poll(0.1)
-        except Exception as error:  # noqa: BLE001 - one event that can't be sent must not end the thread that sends the others
-            self.counts.drop(_reason(error))
-            log.warning("run %s: an event was dropped and counted: %r", event.identity.run_id, error)
-
-    def _produced(self, payload: bytes, key: bytes) -> bool:
-        try:
-            self._producer.produce(EVENTS, payload, key, on_delivery=self._delivered)
-        except BufferError:  # librdkafka's queue is full
-            return False
-        return True
-
-    def _delivered(self, error: KafkaError | None, _: Message | None) -> None:
-        if error is None:
-            self.counts.delivered += 1
-        else:
-            self.counts.drop(error.name())
+            do()
+        except Exception:
+            log.exception("an error of reward-monitor's own")
 
 
 def _reason(error: Exception) -> str:

@@ -6,30 +6,48 @@ The trainer may reuse its buffers, so all is copied at once. What doesn't fit ra
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from math import prod
 from typing import Any
 
 import numpy as np
 from reward_schemas.parse import Refused
+from reward_schemas.topics import EVENT_BYTES_MAX
 
 Vector = Sequence[float | None] | np.ndarray | Any  # also torch tensors and pandas series
 
 
-def nullable(field: str, given: Vector, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """float32[n] and bool[n]: where there is none (None, or pandas' NA; the number then has no meaning). NaN is a number."""
-    wide = _array(field, given, np.float32)
-    null = np.zeros(wide.shape, bool)
+def write_nullable(into: np.ndarray, field: str, given: Vector) -> np.ndarray | None:
+    """Writes numbers into float32[n]; gives bool[n] where there is none (None, or pandas' NA), or None if all are there.
+
+    NaN is a number. What is written where there is none has no meaning.
+    """
+    if type(given) is np.ndarray and given.dtype == into.dtype and given.shape == into.shape:
+        into[:] = given  # nearly always, and the trainer waits
+        return None
+    wide, null = _array(field, given, np.float32), None
     if wide.dtype.kind == "O":
         null = np.array([_is_null(value) for value in wide.flat], bool).reshape(wide.shape)
         wide = np.where(null, 0.0, wide)
-    return _vector(field, wide, np.float32, n), null
+    into[:] = _vector(field, wide, np.float32, len(into))
+    return null
 
 
 def numbers(field: str, given: Vector, n: int) -> np.ndarray:
     """float32[n]; NaN where there is none."""
-    values, null = nullable(field, given, n)
-    values[null] = np.nan
+    values = np.empty(n, np.float32)
+    null = write_nullable(values, field, given)
+    if null is not None:
+        values[null] = np.nan
     return values
+
+
+def elements(given: Vector | None) -> int:
+    """How many values there are, without a look at them."""
+    shape = getattr(given, "shape", None)
+    if shape is not None:
+        return prod(shape)
+    return len(given) if isinstance(given, Sized) else 0
 
 
 def whole(field: str, given: Vector, n: int, most: int = 2**31 - 1) -> np.ndarray:
@@ -78,6 +96,8 @@ def _is_null(value: Any) -> bool:
 
 def _array(field: str, given: Vector, dtype: type) -> np.ndarray:
     """The values as they are, perhaps still the trainer's own."""
+    if (count := elements(given)) > EVENT_BYTES_MAX:  # before they are copied, or fetched from their device
+        raise Refused(field, f"{count} values in one batch, at most {EVENT_BYTES_MAX} can be taken")
     if hasattr(given, "detach"):  # a torch tensor
         given = given.detach()
         if dtype is np.float32:
@@ -100,7 +120,7 @@ def _vector(field: str, wide: np.ndarray, dtype: type, n: int | None = None) -> 
         raise Refused(field, f"of shape {vector.shape}, one value a completion is needed")
     if n is not None and len(vector) != n:
         raise Refused(field, f"{len(vector)} values, {n} are needed: one a completion")
-    if dtype is not np.float32 and not (vector == wide).all():
+    if dtype is not np.float32 and wide.dtype != dtype and not (vector == wide).all():
         raise Refused(field, f"whole numbers of type {vector.dtype} are needed")
     return vector
 

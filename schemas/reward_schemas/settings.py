@@ -22,7 +22,7 @@ from reward_schemas.errors import MonitorError
 PREFIX = "REWARD_MONITOR_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 # What a launcher tells one training; not settings.
-RUN_VARIABLES = (f"{PREFIX}RUN_ID", f"{PREFIX}ATTEMPT")
+RUN_VARIABLES = tuple(f"{PREFIX}{name}" for name in ("RUN_ID", "ATTEMPT", "MODE", "DATA_DIR", "FILES_BYTES_MAX"))
 DEFAULT = "default"
 _LISTED_MAX = 30  # of a file that is something else, a reader needs no more
 

@@ -47,12 +47,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert down.returncode == 0, down.stderr
 
 
-def report(data_dir: Path, run_id: str) -> None:
-    """A training of three steps."""
+def brokers_of(data_dir: Path) -> str:
+    """Where the Kafka of a stack is."""
     from reward_jobs.settings import Settings
 
-    brokers = load(Settings, {}, data_dir / "settings.yaml").value.kafka.brokers
-    with start_run("looked-at", {"accuracy": 1.0}, run_id=run_id, brokers=brokers) as run:
+    return load(Settings, {}, data_dir / "settings.yaml").value.kafka.brokers
+
+
+def report(data_dir: Path, run_id: str) -> None:
+    """A training of three steps."""
+    with start_run("looked-at", {"accuracy": 1.0}, run_id=run_id, brokers=brokers_of(data_dir)) as run:
         for step in range(3):
             run.log_rollout(step, rewards={"accuracy": [0.0, 1.0, 1.0, 1.0]}, groups=[0, 0, 1, 1])
             run.log_trainer(step, kl=0.125)

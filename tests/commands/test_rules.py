@@ -122,7 +122,7 @@ def test_rules_that_are_applied_make_alerts(command: Command, running: Path, fol
     with start_run("alerted", {"f": 1.0}, run_id="alerted", brokers=brokers) as run:
         for step in range(8):
             run.log_rollout(step, rewards={"f": [0.1] * 4}, groups=[0, 0, 1, 1])
-        run._sender._producer.flush(10)
+        run._sender.flush(10)
         assert eventually(lambda: "f is at 0.1" in command("alerts", *here).stdout)
         (alert,) = json.loads(command("alerts", "--json", *here).stdout)
         assert (alert["rule"], alert["state"], alert["since_step"]) == ("low", "firing", 0)

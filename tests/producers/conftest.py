@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from reward_infra.embedded_kafka import EmbeddedKafka
@@ -79,7 +80,10 @@ def arrived(topic: EventsTopic) -> Callable[[str], list[Event]]:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run of the machine that tests run on."""
-    for name in ("REWARD_MONITOR_KAFKA_BROKERS", "REWARD_MONITOR_RUN_ID", "REWARD_MONITOR_ATTEMPT", "RANK", "WORLD_SIZE"):
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No run of the machine that tests run on, and a directory of the test's own for files."""
+    for name in ("KAFKA_BROKERS", "MODE", "RUN_ID", "ATTEMPT", "FILES_BYTES_MAX"):
+        monkeypatch.delenv(f"REWARD_MONITOR_{name}", raising=False)
+    for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REWARD_MONITOR_DATA_DIR", str(tmp_path))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reward_producers import reporter as reporter_module
 from reward_producers import sender as sender_module
 from reward_producers.errors import RewardInputError
 from reward_producers.reporter import Reporter, start_run
@@ -264,6 +265,22 @@ def test_any_script_may_name_a_function_a_run_and_a_scalar(brokers: str, arrived
     assert trainer.scalars == {"потеря": 1.0}
 
 
+def test_a_step_that_goes_back_and_a_clock_that_jumps_are_sent_as_they_are(
+    brokers: str, arrived: Arrived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to make of them is the fold's: it clamps the future, and counts what is late."""
+    now_ns = time.time_ns()
+    with run_of(brokers, functions=["f"]) as run:
+        for step, jump_s in ((7, 0), (8, 10**7), (3, -(10**7)), (9, 0)):
+            monkeypatch.setattr(reporter_module.time, "time_ns", lambda s=jump_s: now_ns + s * 10**9)
+            run.log_rollout(step, {"f": [1.0]}, [0])
+        monkeypatch.undo()
+    events = [event for event in arrived(run.run_id) if isinstance(event.body, Rollout)]
+    assert [event.identity.seq for event in events] == [1, 2, 3, 4]
+    assert [event.body.step for event in events] == [7, 8, 3, 9]
+    assert [event.event_time_ms - now_ns // 1_000_000 for event in events] == [0, 10**10, -(10**10), 0]
+
+
 def test_many_threads_leave_no_hole(brokers: str, arrived: Arrived) -> None:
     with run_of(brokers, functions=["f"]) as run:
         threads = [
@@ -330,13 +347,13 @@ def test_the_counts_are_logged_at_the_end(brokers: str, caplog: pytest.LogCaptur
 
 def gated(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds senders back until the event is set."""
-    gate, send = threading.Event(), Sender._send
+    gate, empty = threading.Event(), Sender._empty
 
-    def wait_and_send(self: Sender, *given: Any) -> None:
+    def wait_and_empty(self: Sender) -> None:
         gate.wait(20)
-        send(self, *given)
+        empty(self)
 
-    monkeypatch.setattr(Sender, "_send", wait_and_send)
+    monkeypatch.setattr(Sender, "_empty", wait_and_empty)
     return gate
 
 

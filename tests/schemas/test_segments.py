@@ -12,7 +12,7 @@ FRAMES = [Frame(b"run", bytes([i]) * i, 1_790_000_000_000 + i) for i in range(1,
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    writer = Writer(tmp_path / "runs" / "r" / "1-0-7.events")
+    writer = Writer(tmp_path / "runs" / "r" / "1-0-7.events", 10_000)
     for each in FRAMES:
         writer.append(each.key, each.value, each.time_ms)
     writer.close()
@@ -23,7 +23,7 @@ def test_what_was_written_is_read(file: Path, tmp_path: Path) -> None:
     assert list(read(file)) == FRAMES
     assert segments(tmp_path) == [file]
     with pytest.raises(FileExistsError):
-        Writer(file)  # another process's
+        Writer(file, 10_000)  # another process's
 
 
 def test_an_end_that_is_torn_anywhere_is_left_out(file: Path) -> None:

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     run = report = None
     if options.brokers or options.data_dir:
         run = start_run(
-            "demo-grpo", functions, run_id=options.run_id, brokers=options.brokers, data_dir=options.data_dir, rank=options.rank,
+            "demo-grpo", functions, run_id=options.run_id, mode="online" if options.brokers else "offline", brokers=options.brokers, data_dir=options.data_dir, rank=options.rank,
             world_size=options.world_size, trainer="reward_producers.numpy_grpo", config={**asdict(config), "kl_estimator": "k3"},
             tags={"environment": options.environment, "seed": str(config.seed)},
         )  # fmt: skip
