@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from reward_dashboards.web import serve
 from reward_infra.part import PartState
 from reward_infra.pipeline import Pipeline
+from reward_infra.ports import is_free
 from reward_infra.progress import choose
 from rich.console import Console
 
@@ -29,6 +31,20 @@ def add_from(parser: Parser) -> None:
         metavar="DIR",
         help="take the programs from what `reward-monitor fetch --to DIR` has fetched",
     )
+
+
+def add_no_web(parser: Parser) -> None:
+    """Adds --no-web."""
+    parser.add_argument("--no-web", action="store_true", help="without the web dashboard")
+
+
+def web(given: argparse.Namespace, monitor: Pipeline) -> str | None:
+    """Starts the web dashboard on a free port, and gives its address; None where it isn't wanted."""
+    if given.no_web:
+        return None
+    port = next(filter(is_free, range(serve.PORT, serve.PORT + 1_000)))
+    monitor.stack.add(monitor.web(port))
+    return f"http://127.0.0.1:{port}"
 
 
 class Narrator:

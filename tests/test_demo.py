@@ -7,11 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from reward_dashboards.web.serve import serves
 from reward_store.queries import FIVE_QUERIES
 
 
@@ -29,7 +29,7 @@ def left_over(data_dir: Path) -> list[list[str]]:
 
 @pytest.mark.timeout(240)
 def test_the_demo(tmp_path: Path) -> None:
-    whole = start(tmp_path, "--steps", "12", "--pause-ms", "20")
+    whole = start(tmp_path, "--steps", "12", "--pause-ms", "20", "--no-web")
     text, _ = whole.communicate(timeout=120)
     assert whole.returncode == 0, text
     assert "new data directory" in text
@@ -41,10 +41,10 @@ def test_the_demo(tmp_path: Path) -> None:
 
     interrupted = start(tmp_path, "--steps", "100000", "--pause-ms", "50")
     seen = ""
-    while "steps of GRPO" not in seen:
+    while not (found := re.search(r"web dashboard, .*: http://127.0.0.1:(\d+)\n", seen)):
         seen += interrupted.stdout.readline()
-    assert "found 1 runs with" in seen
-    time.sleep(4)
+    assert "found 1 runs with" in seen and "steps of GRPO" in seen
+    assert serves("127.0.0.1", int(found[1]))
     interrupted.send_signal(signal.SIGINT)
     text, _ = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130, text

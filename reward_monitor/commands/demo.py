@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reward_monitor.arguments import Parser, whole_number
-from reward_monitor.running import add_from, running
+from reward_monitor.running import add_from, add_no_web, running, web
 from reward_monitor.terminal import console, table
 
 RANKS = 2
@@ -58,6 +58,7 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--rules", action="append", default=[], type=Path, metavar="FILE|DIR", help="alert rules; default: those that come along"
     )
+    add_no_web(parser)
     add_from(parser)
 
 
@@ -73,6 +74,8 @@ def run(given: argparse.Namespace) -> int:
         run_id = new_run_id("demo")
         screen.print(f"run {run_id}: {given.steps} steps of GRPO in {RANKS} rank processes, seed {given.seed}\n")
         with _training(monitor.brokers, run_id, given.steps, given.seed, given.pause_ms) as ranks:
+            if url := web(given, monitor):  # it starts while the training runs
+                screen.print(f"web dashboard, as long as the demo runs: {url}", markup=False)
             _watch(screen, client, run_id, ranks, narrator.began)
             failed = [rank.returncode for rank in ranks if rank.returncode]
         if not failed:

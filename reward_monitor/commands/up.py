@@ -9,14 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from reward_dashboards.web import serve
 from reward_infra import data_dir as directory
 from reward_infra import state_file
 from reward_infra.errors import InfraError, PartFailed
 from reward_infra.fetch import fetch
 from reward_infra.local_grafana import LocalGrafana, Program, find
 from reward_infra.pipeline import JOBS, Pipeline
-from reward_infra.ports import is_free
 from reward_infra.preflight import DISK_BYTES_MIN, free_disk_bytes
 from reward_infra.progress import choose
 from reward_jobs.rule_folder import RuleFolder
@@ -24,7 +22,7 @@ from reward_producers.rule_files import rule_set
 from rich.console import Console
 
 from reward_monitor.arguments import Parser, settings
-from reward_monitor.running import add_from, running
+from reward_monitor.running import add_from, add_no_web, running, web
 from reward_monitor.terminal import console, size
 
 _START_S = 180.0  # the longest wait of --detach for the parts
@@ -49,7 +47,7 @@ def add(parser: Parser) -> None:
         metavar="FILE|DIR",
         help="alert rules, followed: what is saved there is in force within seconds; may be repeated",
     )
-    parser.add_argument("--no-web", action="store_true", help="without the web dashboard")
+    add_no_web(parser)
     parser.add_argument(
         "--grafana-home",
         type=Path,
@@ -69,23 +67,21 @@ def run(given: argparse.Namespace) -> int:
         return _detach(given, screen)
     with running(given, screen) as (monitor, _):
         monitor.stack.add(monitor.notify())
-        port = None if given.no_web else next(filter(is_free, range(serve.PORT, serve.PORT + 1_000)))
-        if port:
-            monitor.stack.add(monitor.web(port))
+        url = web(given, monitor)
         if program:
             _grafana(screen, monitor, program)
-        _welcome(screen, monitor, port)
+        _welcome(screen, monitor, url)
         _keep(screen, monitor, RuleFolder(monitor.brokers, given.rules) if given.rules else None)
     return 0
 
 
-def _welcome(screen: Console, monitor: Pipeline, port: int | None) -> None:
+def _welcome(screen: Console, monitor: Pipeline, url: str | None) -> None:
     address = monitor.stack.clickhouse
     where = "" if monitor.stack.data_dir == Path(".reward-monitor").absolute() else f" --data-dir {monitor.stack.data_dir}"
     screen.print(
         f"\nKafka       {monitor.brokers}\n"
         f"ClickHouse  {address.host}:{address.http_port} (HTTP), {address.host}:{address.tcp_port} (native)\n"
-        + (f"web         http://127.0.0.1:{port}\n" if port else "")
+        + (f"web         {url}\n" if url else "")
         + f"directory   {monitor.stack.data_dir}\n\n"
         f"in a trainer: start_run(…, brokers={monitor.brokers!r}), or set REWARD_MONITOR_KAFKA_BROKERS={monitor.brokers}\n"
         f"{_LAST_WORDS} reward-monitor runs{where} · reward-monitor sql{where} · reward-monitor status{where}",

@@ -26,14 +26,15 @@ def add(parser: Parser) -> None:
     )
     parser.example("reward-monitor web", "reward-monitor web --data-dir runs --port 8080")
     parser.add_argument("--port", type=whole_number(1), default=serve.PORT, help="default: %(default)s")
+    parser.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="between updates (default: 2)")
     parser.add_argument("--address", default="127.0.0.1", help="where it listens (default: %(default)s)")
 
 
 def run(given: argparse.Namespace) -> int:
     """Streamlit's exit code."""
-    environment, arguments = dict(os.environ), list[str]()
+    environment, arguments = dict(os.environ), ["--", "--every", str(given.every)]
     if _offline(given.data_dir):
-        arguments = ["--", "--data-dir", str(given.data_dir)]
+        arguments += ["--data-dir", str(given.data_dir)]
     else:
         environment |= variables("clickhouse", running_settings(given, "clickhouse").clickhouse)
     print(f"http://{given.address}:{given.port}", file=sys.stderr)
@@ -43,6 +44,13 @@ def run(given: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         return 130
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text}: from 0.1 to 3600")
+    return value
 
 
 def _offline(folder: Path | None) -> bool:

@@ -1,6 +1,6 @@
 """The pages in one, with what they are about: `streamlit run` runs this file.
 
-streamlit run app.py -- [--data-dir DIR]     without DIR: the ClickHouse of the environment's settings
+streamlit run app.py -- [--data-dir DIR] [--every SECONDS]     without DIR: the ClickHouse of the environment's settings
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reward_schemas.errors import MonitorError
 from reward_schemas.settings import load
 from reward_store.settings import ClickHouseSettings
 
-from reward_dashboards.web import alerts, compare, fleet, health, parts, rules, run, sql
+from reward_dashboards.web import alerts, compare, fleet, function, health, parts, rules, run, sql
 from reward_dashboards.web.directory_source import DirectorySource
 from reward_dashboards.web.source import Reading, Source
 from reward_dashboards.web.store_source import StoreSource
@@ -28,6 +28,7 @@ _ICONS = {
     for name, icon in {
         "fleet": "home",
         "run": "show_chart",
+        "function": "function",
         "compare": "compare_arrows",
         "alerts": "notifications",
         "rules": "rule",
@@ -54,7 +55,9 @@ def main() -> None:
     """Draws the page that the URL names."""
     parser = argparse.ArgumentParser(prog="web_dashboard.py")
     parser.add_argument("--data-dir", default="", help="a directory of offline runs; default: the ClickHouse of the settings")
+    parser.add_argument("--every", type=float, default=parts.EVERY_S, help="seconds between updates; default: %(default)s")
     given = parser.parse_args(sys.argv[1:])
+    st.session_state["every_s"] = given.every
     st.set_page_config(page_title="Reward monitor", page_icon=":material/target:", layout="wide")
     # What is about to be drawn anew isn't faded, and the first thing on a page is at its top.
     st.html("<style>[data-stale='true'] {opacity: 1 !important;} .stMainBlockContainer {padding-top: 2.5rem;}</style>")
@@ -79,6 +82,7 @@ def _draw(source: Source) -> None:
     bodies = {
         "fleet": fleet.page,
         "run": run.page,
+        "function": function.page,
         "compare": compare.page,
         "alerts": alerts.page,
         "rules": rules.page,

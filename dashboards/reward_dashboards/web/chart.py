@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 import streamlit.components.v1 as components
 from plotly.offline import get_plotlyjs
+
+from reward_dashboards.web.source import Span
 
 
 @cache
@@ -39,8 +42,14 @@ class Panel:
     help: str = ""
 
 
+def zoomed(key: str) -> Span | None:
+    """The steps that a person has zoomed to in these charts; None: all."""
+    told = st.session_state.get(f"charts-{key}")
+    return (told[0], told[1]) if told else None
+
+
 def charts(panels: Sequence[Panel], key: str, columns: int = 2) -> None:
-    """Draws panels side by side, all in one frame: each would load plotly's script for itself."""
+    """Draws panels side by side, all in one frame: each would load plotly's script for itself. All of them show the same steps."""
     said = [
         {"key": panel.key, "title": panel.title, "figure": panel.figure.to_json(), "badge": panel.badge, "help": panel.help}
         for panel in panels

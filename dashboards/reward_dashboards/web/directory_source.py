@@ -30,7 +30,7 @@ from reward_schemas.results_pb2 import Detection, PaneRow, Quality, Result, RunR
 from reward_schemas.segments import Frame, read, segments
 
 from reward_dashboards.runs import NoRun
-from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Reading, Rules, RunCard, bucketed
+from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Reading, Rules, RunCard, Span, bucketed
 
 _LOOK_S = 1.0
 _PLACES = {measure: place for place, measure in enumerate(BY_NAME)}
@@ -56,6 +56,7 @@ class _Pane:
 
     def __init__(self, pane: PaneRow) -> None:
         table = np.frombuffer(pane.values, "<f8").reshape(len(pane.series), len(pane.sums))
+        self.time_ms = pane.event_time_ms
         self.rows = {name: row for row, name in enumerate(pane.series)}
         self.roles = dict(zip(pane.series, pane.roles, strict=True))
         found = measured(table, pane.roles)
@@ -102,12 +103,14 @@ class DirectorySource:
         }
         return sorted(names, key=lambda each: (each[0] != TRAINER, each[1]))
 
-    def curve(self, run_id: str, kind: str, name: str, measure: str, points: int = POINTS) -> Curve:
+    def curve(self, run_id: str, kind: str, name: str, measure: str, span: Span | None = None, points: int = POINTS) -> Curve:
         panes = self._panes(run_id, kind)
-        steps = np.array(sorted(step for step, pane in panes.items() if name in pane.rows), np.int64)
+        steps = sorted(step for step, pane in panes.items() if name in pane.rows)
         of = measure if kind == REWARD else "mean"
-        values = [panes[step].value(name, of) for step in steps.tolist()]
-        return bucketed(steps, np.array(values, np.float64), points)
+        values = np.array([panes[step].value(name, of) for step in steps], np.float64)
+        return bucketed(
+            np.array(steps, np.int64), np.array([panes[step].time_ms for step in steps], np.int64), values, span, points
+        )
 
     def verdicts(self, run_id: str) -> list[Verdict]:
         return self._runs[run_id].told() if run_id in self._runs else []

@@ -16,24 +16,28 @@ SEVERITIES = {"critical": "#c8253c", "warning": "#d98b00", "info": "#808080"}
 _GRID = "rgba(128,128,128,.25)"
 
 
+AXES = ("step", "relative", "wall clock")
+
+
 @dataclass(frozen=True)
 class View:
-    """How curves are drawn. axis: "step", or "relative", where each begins at 0. smoothing: 0 none, to 0.99."""
+    """How curves are drawn. axis: one of AXES; relative: each begins at 0. smoothing: 0 none, to 0.99."""
 
     axis: str = "step"
     smoothing: float = 0.0
 
 
-def smoothed(values: np.ndarray, by: float) -> np.ndarray:
-    """Exponential moving average without a bias at the beginning; what is unknown stays so.
+def smoothed(values: np.ndarray, by: float, width: float = 1.0) -> np.ndarray:
+    """Exponential moving average without a bias at the beginning; what is unknown stays so. by: what is kept of it from one step
+    to the next. width: steps between two values: of buckets it is what it would be of their steps, but for what lies in one.
 
     >>> smoothed(np.array([1.0, 1.0, np.nan, 4.0]), 0.5).round(3).tolist()
     [1.0, 1.0, nan, 2.714]
     """
-    made, last, weight = np.full(len(values), np.nan), 0.0, 0.0
+    made, last, weight, kept = np.full(len(values), np.nan), 0.0, 0.0, by**width
     for i, value in enumerate(values.tolist()):
         if np.isfinite(value):
-            last, weight = by * last + (1 - by) * value, by * weight + (1 - by)
+            last, weight = kept * last + (1 - kept) * value, kept * weight + (1 - kept)
             made[i] = last / weight
     return made
 
@@ -43,13 +47,20 @@ def lines(curves: Mapping[str, Curve], unit: str, view: View, colours: Mapping[s
     figure = go.Figure()
     for number, (name, curve) in enumerate(curves.items()):
         colour = (colours or {}).get(name) or COLOURS[number % len(COLOURS)]
-        x = curve.steps - (curve.steps[0] if view.axis == "relative" and len(curve.steps) else 0)
+        x, values = _along(curve, view.axis), curve.mean
         if len(curve.steps) < curve.total:
             _band(figure, x, curve, colour, name)
         if view.smoothing:
-            _line(figure, x, curve.mean, colour, name, faint=True)
-        _line(figure, x, smoothed(curve.mean, view.smoothing) if view.smoothing else curve.mean, colour, name)
-    return styled(figure, unit, legend=len(curves) > 1)
+            _line(figure, x, values, colour, name, faint=True)
+            values = smoothed(values, view.smoothing, curve.total / max(len(curve.steps), 1))
+        _line(figure, x, values, colour, name)
+    return styled(figure, unit, view.axis, legend=len(curves) > 1)
+
+
+def _along(curve: Curve, axis: str) -> np.ndarray:
+    if axis == "wall clock":
+        return curve.times
+    return curve.steps - curve.steps[0] if axis == "relative" and len(curve.steps) else curve.steps
 
 
 def shaded(figure: go.Figure, alerts: Sequence[AlertCard], last: int) -> go.Figure:
@@ -78,29 +89,30 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return made
 
 
-def styled(figure: go.Figure, unit: str, *, legend: bool) -> go.Figure:
+def styled(figure: go.Figure, unit: str, along: str = "step", *, legend: bool) -> go.Figure:
     """The look of all charts: readable on white and on black."""
     axis = {"gridcolor": _GRID, "zerolinecolor": "rgba(128,128,128,.5)", "automargin": True}
+    titles = {"relative": "steps since the first", "wall clock": "UTC"}
     figure.update_layout(
         height=300, margin={"l": 50, "r": 15, "t": 10, "b": 40}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         hovermode="x unified", showlegend=legend, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"bgcolor": "#f4f4f4", "font": {"color": "#1c1c1c"}, "namelength": 40},
-        xaxis={"title": "step", **axis}, yaxis={"title": unit, **axis},
+        xaxis={"title": titles.get(along, along), **axis}, yaxis={"title": unit, **axis},
     )  # fmt: skip
     return figure
 
 
 def _line(figure: go.Figure, x: np.ndarray, values: np.ndarray, colour: str, name: str, *, faint: bool = False) -> None:
-    y = [value if np.isfinite(value) else None for value in values.tolist()]
     figure.add_scatter(
-        x=x.tolist(), y=y, name=escape(name), legendgroup=name, line={"color": colour, "width": 1 if faint else 2},
-        mode="lines" if len(y) > 1 else "markers", opacity=0.3 if faint else 1, showlegend=not faint, hoverinfo="skip" if faint else None,
+        x=x, y=values.astype(np.float32), name=escape(name), legendgroup=name, line={"color": colour, "width": 1 if faint else 2},
+        mode="lines" if len(x) > 1 else "markers", opacity=0.3 if faint else 1, showlegend=not faint, hoverinfo="skip" if faint else None,
     )  # fmt: skip
 
 
 def _band(figure: go.Figure, x: np.ndarray, curve: Curve, colour: str, name: str) -> None:
     known = np.isfinite(curve.low)
+    x, y = (np.concatenate([there[known], back[known][::-1]]) for there, back in ((x, x), (curve.high, curve.low)))
     figure.add_scatter(
-        x=np.concatenate([x[known], x[known][::-1]]).tolist(), y=np.concatenate([curve.high[known], curve.low[known][::-1]]).tolist(),
-        fill="toself", fillcolor=colour, opacity=0.15, line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=name,
+        x=x, y=y.astype(np.float32), fill="toself", fillcolor=colour, opacity=0.15, line={"width": 0}, hoverinfo="skip",
+        showlegend=False, legendgroup=name,
     )  # fmt: skip

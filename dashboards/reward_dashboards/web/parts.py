@@ -11,7 +11,7 @@ from reward_schemas.errors import MonitorError
 
 from reward_dashboards.web.source import AlertCard, Reading, RunCard, Source
 
-LIVE_S = 2.0
+EVERY_S = 2.0
 _COLOURS = {
     "learning": "green", "unverified": "blue", "falling": "orange", "suspicious": "orange", "hacking": "red", "broken": "red",
     "critical": "red", "warning": "orange",
@@ -31,10 +31,10 @@ def plain(text: str) -> str:
 
 
 def live(source: Source, body: Callable[[], None]) -> None:
-    """A part that is drawn anew every two seconds, unless it is paused. What goes wrong is told in it, and it goes on."""
+    """A part that is drawn anew every few seconds, unless it is paused. What goes wrong is told in it, and it goes on."""
     paused = st.session_state.get("paused", False)
 
-    @st.fragment(run_every=LIVE_S if source.live and not paused else None)
+    @st.fragment(run_every=st.session_state.get("every_s", EVERY_S) if source.live and not paused else None)
     def part() -> None:
         try:
             body()

@@ -13,9 +13,9 @@ from reward_engine.reported import REPORTED
 
 from reward_dashboards.page import COLOURS
 from reward_dashboards.web import parts, state
-from reward_dashboards.web.chart import Panel, charts
+from reward_dashboards.web.chart import Panel, charts, zoomed
 from reward_dashboards.web.figures import View, lines, shaded
-from reward_dashboards.web.source import Source
+from reward_dashboards.web.source import Source, Span
 
 _LEVELS = ("critical", "warning", "info", "quiet", "arming", "off")
 _POLICY = ("kl", "entropy", "length", "truncated", "clip_fraction", "staleness", "eval_reward", "duplicate")
@@ -31,16 +31,9 @@ def page(source: Source) -> None:
         st.info("There are no runs yet. A first one: `reward-monitor demo`.")
         return
     run_id = state.choice("Run", [card.run_id for card in cards], "run")
-    view = _view()
+    with st.sidebar:
+        view = View(smoothing=state.smoothing())
     parts.live(source, lambda: _run(source, run_id, view))
-
-
-def _view() -> View:
-    smoothing = st.sidebar.slider(
-        "Smoothing", 0.0, 0.99, float(state.text("smoothing", "0") or 0), 0.01, help="exponential, raw stays faint"
-    )
-    state.remember("smoothing", f"{smoothing:g}" if smoothing else "")
-    return View(smoothing=smoothing)
 
 
 def _run(source: Source, run_id: str, view: View) -> None:
@@ -61,7 +54,8 @@ def _run(source: Source, run_id: str, view: View) -> None:
     firing = [alert for alert in alerts if alert.state in ("firing", "recovering")]
     for alert in [alert for alert in firing if alert.severity != "info"][:4]:
         st.markdown(f"{parts.sign(alert.severity)} **{parts.plain(alert.rule)}**: {parts.plain(alert.summary)}")
-    panels = [*_rewards(source, run_id, functions, view), *_policy(source, run_id, view)]
+    span = zoomed(run_id)
+    panels = [*_rewards(source, run_id, functions, view, span), *_policy(source, run_id, view, span)]
     for panel in panels:
         shaded(panel.figure, alerts, card.step or 0)
     charts(panels, run_id)
@@ -70,7 +64,7 @@ def _run(source: Source, run_id: str, view: View) -> None:
     parts.alerts_table(alerts, runs=False)
 
 
-def _rewards(source: Source, run_id: str, functions: Mapping[str, str], view: View) -> Iterator[Panel]:
+def _rewards(source: Source, run_id: str, functions: Mapping[str, str], view: View, span: Span | None) -> Iterator[Panel]:
     """What is known of the reward functions; a chart of which nothing is known is left out."""
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(functions)}
     trained = [name for name, role in functions.items() if role == "trained"]
@@ -80,17 +74,17 @@ def _rewards(source: Source, run_id: str, functions: Mapping[str, str], view: Vi
         ("Groups whose rewards are all equal", "zero_variance_groups", ["total"], "share of the groups"),
         ("Reward against length", "length_correlation", functions, "correlation within groups"),
     ):
-        curves = {name: source.curve(run_id, REWARD, name, measure) for name in names if name in functions}
+        curves = {name: source.curve(run_id, REWARD, name, measure, span) for name in names if name in functions}
         if known := {name: curve for name, curve in curves.items() if np.isfinite(curve.mean).any()}:
             badge = next(iter(known.values())).badge
             yield Panel(f"{run_id}-{measure}-{view}", title, lines(known, unit, view, colours), badge, BY_NAME[measure].means)
 
 
-def _policy(source: Source, run_id: str, view: View) -> Iterator[Panel]:
+def _policy(source: Source, run_id: str, view: View, span: Span | None) -> Iterator[Panel]:
     """What the trainer reports of the policy and its completions."""
     reported = source.reported(run_id)
     for kind, name in [each for wanted in _POLICY for each in reported if each[1] == wanted]:
-        curve = source.curve(run_id, kind, name, "mean")
+        curve = source.curve(run_id, kind, name, "mean", span)
         title = name if kind == TRAINER else f"{name}, mean of the completions"
         yield Panel(
             f"{run_id}-{kind}-{name}-{view}",

@@ -16,6 +16,9 @@ POINTS = 1_000  # of a curve, at most: what is more is told as the mean, least a
 ORDER = ("broken", "hacking", "suspicious", "falling", "unverified", "flat", "learning", "too early", "")  # worst first
 
 
+Span = tuple[float, float]  # of steps, both ends in it
+
+
 class Reading(MonitorError):
     """It isn't known yet, and soon will be."""
 
@@ -53,9 +56,11 @@ class RunCard:
 
 @dataclass(frozen=True)
 class Curve:
-    """A measure by step: mean, least and greatest of each bucket of steps. total: how many steps there are."""
+    """A measure by step: mean, least and greatest of each bucket of steps, float64[n]. steps: where each bucket begins, int64[n].
+    times: of its last event, datetime64[ms][n] in UTC. total: how many steps there are."""
 
     steps: np.ndarray
+    times: np.ndarray
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -117,8 +122,9 @@ class Source(Protocol):
     def reported(self, run_id: str) -> list[tuple[str, str]]:
         """What the trainer reports beside rewards: (kind, name)."""
 
-    def curve(self, run_id: str, kind: str, name: str, measure: str, points: int = POINTS) -> Curve:
-        """A measure of a reward function, of a further number of the completions, or of a scalar."""
+    def curve(self, run_id: str, kind: str, name: str, measure: str, span: Span | None = None, points: int = POINTS) -> Curve:
+        """A measure of a reward function, of a further number of the completions, or of a scalar. span: where as many points are
+        wanted as there may be of the whole; beyond it they are as wide apart as without one."""
 
     def verdicts(self, run_id: str) -> list[Verdict]:
         """Every verdict, by step."""
@@ -139,22 +145,31 @@ class Source(Protocol):
         """How the pipeline does."""
 
 
-def bucketed(steps: np.ndarray, values: np.ndarray, points: int) -> Curve:
-    """A curve of all steps, or of as many buckets of equal width as there may be points. NaN: unknown."""
+def bucketed(steps: np.ndarray, times_ms: np.ndarray, values: np.ndarray, span: Span | None, points: int) -> Curve:
+    """A curve of all steps, or of as many buckets of equal width as there may be points, with as many again in a span. NaN: unknown."""
     total = len(steps)
     if total <= points:
-        return Curve(steps, values, values, values, total)
+        return Curve(steps, _times(times_ms), values, values, values, total)
     first, last = int(steps[0]), int(steps[-1])
-    width = -(-(last - first + 1) // points)
-    number = (steps - first) // width
-    known = np.isfinite(values)
-    buckets = np.unique(number)
-    place = np.searchsorted(buckets, number)
-    size = len(buckets)
+    start, end = (first, last) if span is None else (int(max(span[0], first)), int(min(span[1], last)))
+    wide, narrow = _begin(steps, first, last, points), _begin(steps, start, end, points)
+    begin = np.where(steps < start, wide, np.where(steps > end, np.maximum(wide, end + 1), narrow))
+    buckets, place = np.unique(begin, return_inverse=True)
+    known, size = np.isfinite(values), len(buckets)
     count = np.bincount(place[known], minlength=size)
     mean = np.divide(np.bincount(place[known], values[known], size), count, out=np.full(size, np.nan), where=count > 0)
-    low, high = np.full(size, np.inf), np.full(size, -np.inf)
+    low, high, times = np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size, np.int64)
     np.minimum.at(low, place[known], values[known])
     np.maximum.at(high, place[known], values[known])
+    np.maximum.at(times, place, times_ms)
     low[count == 0] = high[count == 0] = np.nan
-    return Curve(first + buckets * width, mean, low, high, total)
+    return Curve(buckets, _times(times), mean, low, high, total)
+
+
+def _begin(steps: np.ndarray, first: int, last: int, points: int) -> np.ndarray:
+    width = max(-(-(last - first + 1) // points), 1)
+    return first + (steps - first) // width * width
+
+
+def _times(ms: np.ndarray) -> np.ndarray:
+    return ms.astype("datetime64[ms]")

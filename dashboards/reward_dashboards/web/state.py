@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from reward_dashboards.web.figures import AXES, View
+from reward_dashboards.web.source import Source
+
 RUNS_MAX = 10  # preselected, and drawn at once
+_PRESELECTED = 4
 _TEXT_MAX = 300
 
 
@@ -42,7 +46,42 @@ def choice(label: str, options: Sequence[str], name: str, default: str = "") -> 
 
 def choices(label: str, options: Sequence[str], name: str, default: Sequence[str]) -> list[str]:
     """Several of them."""
-    wanted = [each for each in texts(name) if each in options] or list(default)
+    asked = texts(name)
+    if unknown := [each for each in asked if each not in options]:
+        st.warning(f"There is no {label.lower().removesuffix('s')} `{unknown[0][:80]}` here.", icon=":material/warning:")
+    wanted = [each for each in asked if each in options] or list(default)
     value = list(st.multiselect(label, options, default=wanted[:RUNS_MAX], max_selections=RUNS_MAX, key=f"choices-{name}"))
     remember(name, value)
+    return value
+
+
+def runs(source: Source) -> list[str]:
+    """The runs that are compared; none where there are none, which is told."""
+    cards = source.runs()
+    if not cards:
+        st.info("There are no runs yet. A first one: `reward-monitor demo`.")
+        return []
+    chosen = choices("Runs", [card.run_id for card in cards], "runs", [card.run_id for card in cards[:_PRESELECTED]])
+    if not chosen:
+        st.info("Choose some runs.")
+    return chosen
+
+
+def view() -> View:
+    """How curves are drawn, chosen beside the page."""
+    with st.sidebar:
+        axis = choice("Axis", AXES, "axis", AXES[0])
+        return View(axis, smoothing())
+
+
+def smoothing() -> float:
+    """From none to 0.99."""
+    try:
+        given = min(max(float(text("smoothing", "0")), 0.0), 0.99)
+    except ValueError:
+        given = 0.0
+    value = float(
+        st.slider("Smoothing", 0.0, 0.99, given, 0.01, help="exponential, by step; the raw line stays faint", key="smoothing")
+    )
+    remember("smoothing", f"{value:g}" if value else "")
     return value

@@ -16,7 +16,7 @@ from reward_store.client import ClickHouse, Client
 from reward_store.errors import Unavailable
 
 from reward_dashboards import runs as stored
-from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Rules, RunCard
+from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Rules, RunCard, Span
 
 T = TypeVar("T")
 _IDLE_MAX = 8  # connections
@@ -38,6 +38,19 @@ _PLACES = {
     COMPLETION: ("completions", "property", ""),
     TRAINER: ("trainer_steps", "name", "value"),
 }
+# Where there are more steps than points, buckets: of a p-th of the whole, and in the span from a to b of a p-th of that.
+_CURVE = """
+WITH
+    (SELECT min(step), max(step), count() FROM {view} WHERE run_id = {{r:String}} AND {names} = {{n:String}}) AS whole,
+    greatest({{a:Int64}}, whole.1) AS start,
+    least({{b:Int64}}, whole.2) AS end,
+    if(whole.3 > {{p:Int64}}, greatest(intDiv(whole.2 - whole.1 + {{p:Int64}}, {{p:Int64}}), 1), 1) AS wide,
+    if(whole.3 > {{p:Int64}}, greatest(intDiv(end - start + {{p:Int64}}, {{p:Int64}}), 1), 1) AS narrow,
+    whole.1 + intDiv(step - whole.1, wide) * wide AS outside
+SELECT multiIf(step < start, outside, step > end, greatest(outside, end + 1), start + intDiv(step - start, narrow) * narrow) AS begin,
+    toUnixTimestamp64Milli(max(event_time)), avg(`{number}`), min(`{number}`), max(`{number}`), any(whole.3)
+FROM {view} WHERE run_id = {{r:String}} AND {names} = {{n:String}} GROUP BY begin ORDER BY begin
+"""
 _FIELDS = AlertCard.__match_args__
 _ALERTS = """
 SELECT run_id, rule, function, state, severity, summary, since_step, last_step, fired_at, resolved_at, reason, evidence, examples
@@ -77,20 +90,16 @@ class StoreSource:
             for row in self._ask(sql.format(kind=f"'{kind}'", name=_PLACES[kind][1], view=_PLACES[kind][0]), r=run_id)
         ]
 
-    def curve(self, run_id: str, kind: str, name: str, measure: str, points: int = POINTS) -> Curve:
+    def curve(self, run_id: str, kind: str, name: str, measure: str, span: Span | None = None, points: int = POINTS) -> Curve:
         view, names, number = _PLACES[kind]
-        where = f"FROM {view} WHERE run_id = {{r:String}} AND {names} = {{n:String}}"
-        sql = f"""
-            WITH (SELECT min(step), greatest(intDiv(max(step) - min(step), {{p:Int64}}) + 1, 1), count() {where}) AS span
-            SELECT span.1 + intDiv(step - span.1, span.2) * span.2 AS bucket, avg(`{number or measure}`), min(`{number or measure}`),
-                max(`{number or measure}`), any(span.3)
-            {where} GROUP BY bucket ORDER BY bucket"""
-        rows = self._ask(sql, r=run_id, n=name, p=points)
+        sql = _CURVE.format(view=view, names=names, number=number or measure)
+        start, end = span or (-(2**62), 2**62)
+        rows = self._ask(sql, r=run_id, n=name, p=points, a=int(start), b=int(end))
         columns = [
             np.array([nan if value is None else value for value in column], np.float64) for column in zip(*rows, strict=True)
         ]
-        steps, mean, low, high, total = columns or [np.empty(0)] * 5
-        return Curve(steps.astype(np.int64), mean, low, high, int(total[0]) if len(total) else 0)
+        steps, times, mean, low, high, total = columns or [np.empty(0)] * 6
+        return Curve(steps.astype(np.int64), times.astype("datetime64[ms]"), mean, low, high, int(total[0]) if len(total) else 0)
 
     def verdicts(self, run_id: str) -> list[Verdict]:
         return self._with(lambda client: list(stored.stored_verdicts(client, run_id)))

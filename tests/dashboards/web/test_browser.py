@@ -125,7 +125,7 @@ def chart(page: Page) -> dict:
     """The range of the first chart's axis, and how many points it has."""
     frame = page.frame_locator("iframe").first
     frame.locator(".nsewdrag").first.wait_for()
-    script = "chart => ({range: chart._fullLayout.xaxis.range, points: chart.data[0].x.length})"
+    script = "chart => ({range: chart._fullLayout.xaxis.range, points: chart._fullData[0].x.length})"
     found: dict = frame.locator(".js-plotly-plot").first.evaluate(script)
     return found
 

@@ -73,6 +73,8 @@ def facts(source: Source) -> dict[str, object]:
             ("reward", "correct", "variance_contribution"), ("trainer", "kl", "mean"), ("completion", "length", "mean"), ("reward", "none", "mean"),
         )
     }  # fmt: skip
+    for span, points in ((None, 25), ((30.0, 59.0), 25), ((-9.0, 0.0), 25), ((500.0, 600.0), 25)):
+        curves["reward", "correct", f"mean {span}"] = source.curve("hacked", "reward", "correct", "mean", span, points)
     return {
         "card": replace(card, started=None, last=None),
         "functions": source.functions("hacked"),
@@ -81,7 +83,10 @@ def facts(source: Source) -> dict[str, object]:
         "detections": sorted((d.detector, d.level, d.sentence, list(d.examples)) for d in source.detections("hacked")),
         "quality": sorted((q.series, round(q.score, 6)) for q in source.quality("hacked")),
         "alerts": [replace(a, fired=None, ended=None) for a in sorted(source.alerts(), key=lambda a: (a.rule, a.function))],
-        "curves": {key: (c.steps.tolist(), np.round(c.mean, 9).tolist(), c.total) for key, c in curves.items()},
+        "curves": {
+            key: (c.steps.tolist(), c.times.tolist(), np.round([c.mean, c.low, c.high], 9).tolist(), c.total)
+            for key, c in curves.items()
+        },
     }
 
 
@@ -134,24 +139,38 @@ def test_a_long_curve_is_told_in_buckets() -> None:
     values = np.sin(steps / 500)
     values[5_000] = 9.0
     values[:100] = np.nan
-    curve = bucketed(steps, values, 1_000)
+    curve = bucketed(steps, steps * 1000, values, None, 1_000)
     assert len(curve.steps) == 1_000 and curve.total == 10_000 and curve.badge == "1,000 of 10,000 steps"
-    assert curve.high.max() != curve.high.max() or np.nanmax(curve.high) == 9.0  # no peak is lost
+    assert np.nanmax(curve.high) == 9.0  # no peak is lost
     assert np.isnan(curve.mean[:10]).all() and np.nanmax(np.abs(curve.mean[11:400] - np.sin(curve.steps[11:400] / 500))) < 0.02
-    short = bucketed(steps[:50], values[:50], 1_000)
-    assert (short.badge == "50 steps" and short.mean is values[:50]) or len(short.steps) == 50
+    assert curve.times[1] == np.datetime64(19_000, "ms")  # the last of its ten steps
+
+
+def test_of_a_long_curve_a_span_has_every_step_and_the_rest_is_still_there() -> None:
+    steps = np.arange(10_000)
+    curve = bucketed(steps, steps, steps.astype(float), (4_995.5, 5_104.2), 1_000)
+    inside = (curve.steps >= 4_995) & (curve.steps <= 5_104)
+    assert curve.steps[inside].tolist() == list(range(4_995, 5_105)) and (curve.mean[inside] == curve.steps[inside]).all()
+    assert (np.diff(curve.steps) > 0).all() and curve.steps[0] == 0 and curve.steps[-1] == 9_990
+    for nowhere in ((-10.0, -5.0), (20_000.0, 30_000.0)):
+        assert bucketed(steps, steps, steps.astype(float), nowhere, 1_000).steps.tolist() == list(range(0, 10_000, 10))
 
 
 def test_figures() -> None:
     steps = np.arange(5)
-    curve = Curve(steps + 10, np.array([1.0, 2.0, np.nan, 4.0, 5.0]), np.zeros(5), np.ones(5), 5)
+    times = np.array([0, 1, 2, 3, 4], "datetime64[s]").astype("datetime64[ms]")
+    curve = Curve(steps + 10, times, np.array([1.0, 2.0, np.nan, 4.0, 5.0]), np.zeros(5), np.ones(5), 5)
     figure = lines({"<b>x</b>": curve}, "reward", View("relative"))
-    assert list(figure.data[0].x) == [0, 1, 2, 3, 4] and list(figure.data[0].y) == [1.0, 2.0, None, 4.0, 5.0]
+    assert list(figure.data[0].x) == [0, 1, 2, 3, 4] and str(list(figure.data[0].y)) == str([*np.float32([1, 2, np.nan, 4, 5])])
+    assert (lines({"x": curve}, "", View("wall clock")).data[0].x == times).all()
     assert figure.data[0].name == "&lt;b&gt;x&lt;/b&gt;"
     smooth = lines({"x": curve}, "reward", View(smoothing=0.5))
     assert len(smooth.data) == 2 and smooth.data[0].opacity == 0.3
     assert smoothed(np.ones(4), 0.9).tolist() == pytest.approx([1.0] * 4)
-    band = lines({"x": Curve(steps, curve.mean, np.zeros(5), np.ones(5), 50)}, "", View())
+    ramp = np.arange(1_000.0)
+    whole, buckets = smoothed(ramp, 0.9), smoothed(ramp.reshape(100, 10).mean(axis=1), 0.9, 10)
+    assert np.abs(whole.reshape(100, 10)[20:].mean(axis=1) - buckets[20:]).max() < 5  # less than the smoothing itself lags: 9
+    band = lines({"x": Curve(steps, times, curve.mean, np.zeros(5), np.ones(5), 50)}, "", View())
     assert band.data[0].fill == "toself"
 
     def alert(severity: str, since: int, last: int | None, state: str = "resolved") -> AlertCard:
