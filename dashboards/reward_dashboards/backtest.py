@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,9 +68,14 @@ class Backtest:
         return sum(1 + (episode.ended is not None) for episode in self.episodes)
 
 
-def of_directory(rules: RuleSet, folder: Path) -> Backtest:
-    """Over a directory of offline runs. Raises NoRun where there are none."""
-    return tried(rules, [records_of_directory(folder)])
+def of_directory(rules: RuleSet, folder: Path, run_ids: Collection[str] = ()) -> Backtest:
+    """Over a directory of offline runs; over these alone where some are named. Raises NoRun where there are none."""
+    made = tried(rules, [records_of_directory(folder, run_ids)])
+    if run_ids and not made.runs:
+        raise NoRun(
+            f"There is no run {', '.join(run_ids)} here.", where=str(folder), remedy="name one of its runs, or none for all"
+        )
+    return made
 
 
 def of_store(rules: RuleSet, client: Client, since_ms: int, run_ids: Iterable[str] = ()) -> Backtest:

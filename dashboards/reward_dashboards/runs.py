@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -68,8 +68,8 @@ def of_events(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> l
     return of_results(_folded(records(events)))
 
 
-def records_of_directory(folder: Path) -> Iterator[Record]:
-    """Every message below a folder as the log would have it. Raises `NoRun` where there is none."""
+def records_of_directory(folder: Path, run_ids: Collection[str] = ()) -> Iterator[Record]:
+    """Every message below a folder as the log would have it, or those of some runs. Raises `NoRun` where there is none."""
     files = segments(folder)
     if not files:
         raise NoRun(
@@ -78,7 +78,8 @@ def records_of_directory(folder: Path) -> Iterator[Record]:
             remedy="start_run(…, data_dir=DIR) writes them; without a broker, `python -m reward_producers.numpy_grpo --data-dir DIR`",
         )
     frames = merge(*map(read, files), key=lambda frame: frame.time_ms)
-    return records((frame.time_ms, parse(frame.key, frame.value)) for frame in frames)
+    keys = {run_id.encode() for run_id in run_ids}
+    return records((frame.time_ms, parse(frame.key, frame.value)) for frame in frames if not keys or frame.key in keys)
 
 
 def records(events: Iterable[tuple[int, Event | Control | InvalidEvent]]) -> Iterator[Record]:

@@ -65,7 +65,7 @@ def _takeaway(found: dict[Thing, dict[str, Curve]]) -> None:
     csv, parquet = io.BytesIO(), io.BytesIO()
     pyarrow.csv.write_csv(table, csv)
     pyarrow.parquet.write_table(table, parquet)
-    one, two, _ = st.columns([1, 1, 8])
+    one, two, _ = st.columns([1, 1, 5])
     one.download_button("CSV", csv.getvalue(), file_name="curves.csv", mime="text/csv", help="the points of all charts")
     two.download_button("Parquet", parquet.getvalue(), file_name="curves.parquet", help="the points of all charts")
 

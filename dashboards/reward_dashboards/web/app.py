@@ -36,6 +36,11 @@ _ICONS = {
         "sql": "database",
     }.items()
 }
+# Drawn here: one of Streamlit's own is asked of a host that a cluster may not reach.
+_FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="none" stroke="#4477aa"'
+    ' stroke-width="2"/><circle cx="8" cy="8" r="2.5" fill="#4477aa"/></svg>'
+)
 
 
 class _Settings(Struct, frozen=True, kw_only=True):
@@ -58,7 +63,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=parts.EVERY_S, help="seconds between updates; default: %(default)s")
     given = parser.parse_args(sys.argv[1:])
     st.session_state["every_s"] = given.every
-    st.set_page_config(page_title="Reward monitor", page_icon=":material/target:", layout="wide")
+    st.set_page_config(page_title="Reward monitor", page_icon=_FAVICON, layout="wide")
     # What is about to be drawn anew isn't faded, and the first thing on a page is at its top.
     st.html("<style>[data-stale='true'] {opacity: 1 !important;} .stMainBlockContainer {padding-top: 2.5rem;}</style>")
     try:

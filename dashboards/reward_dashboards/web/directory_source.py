@@ -29,6 +29,7 @@ from reward_schemas.parse import parse
 from reward_schemas.results_pb2 import Detection, PaneRow, Quality, Result, RunRow, Verdict
 from reward_schemas.segments import Frame, read, segments
 
+from reward_dashboards.backtest import Backtest, of_directory
 from reward_dashboards.runs import NoRun
 from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Reading, Rules, RunCard, Span, bucketed
 
@@ -132,6 +133,9 @@ class DirectorySource:
 
     def rules(self) -> Rules:
         return Rules(self._rules)
+
+    def backtest(self, rules: RuleSet, run_ids: Sequence[str]) -> Backtest:
+        return of_directory(rules, self._folder, run_ids)
 
     def health(self) -> Health:
         self._ready()

@@ -10,7 +10,7 @@ import streamlit as st
 from reward_dashboards.web import parts, state
 from reward_dashboards.web.source import RunCard, Source
 
-_SHOWN = 200
+_CARDS = 20  # the worst ones; the others are a table, which is as cheap with a thousand
 
 
 def page(source: Source) -> None:
@@ -35,10 +35,30 @@ def _cards(source: Source, wanted: str) -> None:
     four.metric("runs", len(runs))
     if not found:
         st.info(f"No run matches `{wanted[:80]}`.")
-    for card in found[:_SHOWN]:
+    for card in found[:_CARDS]:
         _card(card)
-    if len(found) > _SHOWN:
-        st.caption(f"{_SHOWN} of {len(found)}: find the others by name.")
+    if len(found) > _CARDS:
+        _table(found[_CARDS:])
+
+
+def _table(cards: list[RunCard]) -> None:
+    rows = [
+        {
+            "": f"run?run={quote(card.run_id, safe='')}",
+            "run": card.run_id,
+            "project": card.project,
+            "state": card.state,
+            "verdict": card.verdict,
+            "why": card.sentence.replace("`", ""),
+            "step": card.step,
+            "reward": card.reward,
+            "alerts": sum(card.firing.get(level, 0) for level in ("critical", "warning")),
+            "heard": parts.ago(card.last),
+        }
+        for card in cards
+    ]
+    columns = {"": st.column_config.LinkColumn(display_text="open"), "why": st.column_config.TextColumn(width="medium")}
+    st.dataframe(rows, hide_index=True, column_config=columns, height=600)
 
 
 def _card(card: RunCard) -> None:

@@ -59,11 +59,11 @@ def alerts_table(alerts: Iterable[AlertCard], *, runs: bool = True) -> None:
     rows = [
         {
             "severity": alert.severity,
-            "rule": alert.rule,
-            "what": alert.summary + (f" ({alert.reason})" if alert.reason else ""),
-            **({"run": alert.run_id} if runs else {}),
-            "function": alert.function,
             "state": alert.state,
+            "rule": alert.rule,
+            **({"run": alert.run_id} if runs else {}),
+            "what": (alert.summary + (f" ({alert.reason})" if alert.reason else "")).replace("`", ""),
+            "function": alert.function,
             "from step": alert.since_step,
             "to step": alert.last_step,
             "fired": ago(alert.fired),

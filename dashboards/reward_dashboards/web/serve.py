@@ -18,6 +18,8 @@ def command(address: str, port: int) -> tuple[str, ...]:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "theme.light.primaryColor": "#4477aa",  # Streamlit's own red looks like a mistake here
+        "theme.dark.primaryColor": "#4477aa",
     }
     app = str(files(__package__).joinpath("app.py"))
     return (

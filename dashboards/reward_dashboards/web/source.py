@@ -12,6 +12,8 @@ from reward_engine.rules.ruleset import RuleSet
 from reward_schemas.errors import MonitorError
 from reward_schemas.results_pb2 import Detection, Quality, Verdict
 
+from reward_dashboards.backtest import Backtest
+
 POINTS = 1_000  # of a curve, at most: what is more is told as the mean, least and greatest of a bucket
 ORDER = ("broken", "hacking", "suspicious", "falling", "unverified", "flat", "learning", "too early", "")  # worst first
 
@@ -140,6 +142,9 @@ class Source(Protocol):
 
     def rules(self) -> Rules:
         """What is watched by."""
+
+    def backtest(self, rules: RuleSet, run_ids: Sequence[str]) -> Backtest:
+        """What rules would have done in these runs. Raises NoRun where there is nothing of them to fold."""
 
     def health(self) -> Health:
         """How the pipeline does."""

@@ -16,6 +16,7 @@ from reward_store.client import ClickHouse, Client
 from reward_store.errors import Unavailable
 
 from reward_dashboards import runs as stored
+from reward_dashboards.backtest import Backtest, of_store
 from reward_dashboards.web.source import POINTS, AlertCard, Curve, Health, Rules, RunCard, Span
 
 T = TypeVar("T")
@@ -121,6 +122,9 @@ class StoreSource:
         found, _ = load(files, version)
         refused = next(iter(rows), None)
         return Rules(found or RuleSet(), tuple(refused[3]) if refused and refused[1] else ())
+
+    def backtest(self, rules: RuleSet, run_ids: Sequence[str]) -> Backtest:
+        return self._with(lambda client: of_store(rules, client, 0, run_ids))
 
     def health(self) -> Health:
         ((landed, rows),) = self._ask("SELECT max(landed_at), count() FROM event_log WHERE append_time > now() - INTERVAL 1 HOUR")

@@ -59,7 +59,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _tried(rules: RuleSet, given: argparse.Namespace) -> Backtest:
     if given.runs_dir:
-        return of_directory(rules, given.runs_dir)
+        return of_directory(rules, given.runs_dir, given.run)
     client = running_settings(given, "clickhouse").clickhouse.as_reader().connect()
     try:
         return of_store(rules, client, int(time.time() * 1000) - given.since, given.run)

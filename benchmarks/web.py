@@ -1,0 +1,133 @@
+"""First paint and updates of the web dashboard over 1, 10 and 200 runs, in a real Chromium.
+
+python benchmarks/web.py [--runs 1 10 200] [--updates 20]
+
+Per page: seconds from the address to what was asked for (a sentence, a chart), then over some updates, which a training beside
+makes real: bytes that came for each, and how many nodes the page had at their begin and end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, WebSocket, sync_playwright
+from reward_dashboards.web.serve import serves
+from reward_producers.reporter import start_run
+
+STEPS, GROUPS, SIZE = 100, 8, 8
+EVERY_S = 2.0
+FUNCTIONS = {"accuracy": 1.0, "format": 0.2, "length": 0.1}
+
+
+def main() -> None:
+    """Prints a line for each number of runs and page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, nargs="+", default=[1, 10, 200])
+    parser.add_argument("--updates", type=int, default=20)
+    given = parser.parse_args()
+    print(f"{'runs':>5} {'page':<9} {'first paint s':>13} {'kB an update':>13} {'nodes':>15}")
+    for runs in given.runs:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _training(Path(folder), runs),
+            _served(folder) as url,
+            sync_playwright() as p,
+        ):
+            browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            for page, wanted in (("", f"text=run-{runs - 1} · p · live"), ("run?run=run-0", "iframe"), ("compare", "iframe")):
+                paint, bytes_each, nodes = _looked(browser, f"{url}/{page}", wanted, given.updates)
+                print(
+                    f"{runs:>5} {page.partition('?')[0] or 'fleet':<9} {paint:>13.1f} {bytes_each / 1e3:>13.1f} {nodes:>15}",
+                    flush=True,
+                )
+            browser.close()
+
+
+def _looked(browser: Browser, address: str, wanted: str, updates: int) -> tuple[float, float, str]:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(120_000)
+    came = [0]
+
+    def hear(payload: str | bytes) -> None:
+        came[0] += len(payload)
+
+    def opened(socket: WebSocket) -> None:
+        socket.on("framereceived", hear)
+
+    page.on("websocket", opened)
+    began = time.perf_counter()
+    page.goto(address)
+    if wanted == "iframe":
+        page.frame_locator("iframe").first.locator(".nsewdrag").first.wait_for()
+    else:
+        page.locator(wanted).wait_for()
+    paint = time.perf_counter() - began
+    page.wait_for_timeout(2 * EVERY_S * 1000)
+    count = "document.getElementsByTagName('*').length"
+    before, came[0] = page.evaluate(count), 0
+    page.wait_for_timeout(updates * EVERY_S * 1000)
+    found = paint, came[0] / updates, f"{before} to {page.evaluate(count)}"
+    page.close()
+    return found
+
+
+@contextmanager
+def _training(folder: Path, runs: int) -> Iterator[None]:
+    """Runs with `STEPS` steps each, which then go on: one step a second, all of them."""
+    draw, over = np.random.default_rng(0), threading.Event()
+    open_runs = [start_run("p", FUNCTIONS, run_id=f"run-{i}", data_dir=folder) for i in range(runs)]
+
+    def step(at: int) -> None:
+        for run in open_runs:
+            rewards = {name: draw.random(GROUPS * SIZE) for name in FUNCTIONS}
+            run.log_rollout(at, rewards=rewards, groups=np.repeat(np.arange(GROUPS), SIZE))
+
+    def go_on() -> None:
+        at = STEPS
+        while not over.wait(1.0):
+            step(at)
+            at += 1
+
+    for at in range(STEPS):
+        step(at)
+    training = threading.Thread(target=go_on)
+    training.start()
+    try:
+        yield
+    finally:
+        over.set()
+        training.join()
+        for run in open_runs:
+            run.finish()
+
+
+@contextmanager
+def _served(folder: str) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("reward-monitor")), "web", "--data-dir", folder, "--port", str(port)]
+    server = subprocess.Popen([*command, "--every", str(EVERY_S)], stderr=subprocess.DEVNULL)
+    try:
+        while not serves("127.0.0.1", port):
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+
+
+if __name__ == "__main__":
+    main()
