@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reward_producers.alerts import Alert
+    from reward_producers.dashboard_manager import DashboardManager
     from reward_producers.errors import RewardInputError
     from reward_producers.metrics_tracker import RewardMetricsTracker
     from reward_producers.realtime_monitor import RealtimeMonitor
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alert",
+    "DashboardManager",
     "RealtimeMonitor",
     "Reporter",
     "RewardFunction",
@@ -25,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "Alert": "reward_producers.alerts",
+    "DashboardManager": "reward_producers.dashboard_manager",
     "RealtimeMonitor": "reward_producers.realtime_monitor",
     "Reporter": "reward_producers.reporter",
     "RewardFunction": "reward_schemas.events",

@@ -132,6 +132,17 @@ class Metrics(Mapping[str, Measures]):
         flat |= {f"{TRAINER}{self.section}/{name}": value for name, value in self.scalars.items()}
         return {name: value for name, value in flat.items() if value is not None}
 
+    @property
+    def distributions(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Of a step, by `reward/accuracy` or `completion/length`: values, float64[n] ascending, each within 1/128 of what was
+        given, and how often each came, uint32[n]. Of a window it is empty."""
+        return {
+            f"{kind}/{name}": of
+            for kind in (REWARD, COMPLETION)
+            if kind in self._rows
+            for name, of in _distributions(self._rows[kind])
+        }
+
     def __repr__(self) -> str:
         return table(self)
 
@@ -165,6 +176,14 @@ def _of_row(row: PaneRow | None) -> dict[str, Measures]:
     every = _values(numbers, row.roles)
     said = np.flatnonzero(numbers[:, _SAID].sum(axis=1))
     return {row.series[i]: Measures(row.series[i], row.roles[i], row.weights[i], every[i]) for i in said}
+
+
+def _distributions(row: PaneRow) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    values, counts = np.frombuffer(row.sketch_values, "<f4"), np.frombuffer(row.sketch_counts, "<u4")
+    ends = np.cumsum(row.sketch_sizes, dtype=np.int64)
+    for name, start, end in zip(row.series, [0, *ends], ends, strict=False):  # ends has one for each series, or none at all
+        if end > start:
+            yield name, (values[start:end].astype(np.float64), counts[start:end])
 
 
 def _values(numbers: np.ndarray, roles: Sequence[str] = ()) -> list[dict[str, float | None]]:

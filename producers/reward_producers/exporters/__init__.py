@@ -1,0 +1,1 @@
+"""Further places that measures are written to: TensorBoard, W&B."""

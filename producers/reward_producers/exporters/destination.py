@@ -1,0 +1,20 @@
+"""What every place that measures are written to can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+Distribution = tuple[np.ndarray, np.ndarray]  # float64[n] values, ascending; uint32[n] how often each came
+
+
+class Exporter(Protocol):
+    """One run's writer. Steps come in their order; one that goes back is a training that went back to a checkpoint."""
+
+    def write(self, step: int, scalars: Mapping[str, float], distributions: Mapping[str, Distribution]) -> None:
+        """Takes finite numbers by name, `reward/accuracy/mean`, and distributions, `reward/accuracy`, of one step."""
+
+    def close(self) -> None:
+        """Everything is written when it returns."""

@@ -1,0 +1,96 @@
+"""TensorBoard's event files, written by TensorBoard's own writer: neither torch nor TensorFlow is needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.hparams import summary_v2 as hparams_summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from reward_producers.exporters.destination import Distribution
+
+_BINS = 30
+_FLUSH_S = 10  # what a kill -9 may cost
+_CHARTS = {  # of the custom-scalars page: a title, and which scalars are its lines
+    "Mean reward": r"^reward/[^/]+/mean$",
+    "What drives the advantages": r"^reward/[^/]+/variance_contribution$",
+    "Groups whose rewards are all equal": r"^reward/[^/]+/zero_variance_groups$",
+    "Reward against length": r"^reward/[^/]+/length_correlation$",
+    "Completions": r"^completion/[^/]+/mean$",
+    "Trainer": r"^trainer/",
+}
+
+
+class TensorBoardExporter:
+    """Writes below one directory, a file for each process that does. hyperparameters: of the HParams page.
+
+    The first step of a process, and one that goes back, supersede what earlier files have from there on: TensorBoard shows
+    each step once.
+    """
+
+    def __init__(self, folder: Path, hyperparameters: Mapping[str, str | float | bool] | None = None) -> None:
+        self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_S)
+        self._last: int | None = None
+        self._head = [Summary(value=[_layout()])]
+        if hyperparameters:
+            # Named by its directory, so that a restart is the same trial.
+            self._head.append(
+                hparams_summary.hparams_pb(dict(hyperparameters), trial_id=folder.name, start_time_secs=time.time())
+            )
+
+    def write(self, step: int, scalars: Mapping[str, float], distributions: Mapping[str, Distribution]) -> None:
+        """Adds one event."""
+        if self._last is None or step < self._last:
+            self._add(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
+        if self._last is None:
+            for summary in self._head:
+                self._add(Event(step=step, summary=summary))
+        self._last = step
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        values += [Summary.Value(tag=f"{name}/distribution", histo=_histogram(*of)) for name, of in distributions.items()]
+        self._add(Event(step=step, summary=Summary(value=values)))
+
+    def _add(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._writer.add_event(event)
+
+    def close(self) -> None:
+        """Flushes it to the disk."""
+        self._writer.close()
+
+
+def _histogram(values: np.ndarray, counts: np.ndarray) -> HistogramProto:
+    """Bins of equal width between the least and the greatest value."""
+    heights, edges = np.histogram(values, bins=_BINS, weights=counts)
+    return HistogramProto(
+        min=values[0],
+        max=values[-1],
+        num=float(counts.sum()),
+        sum=float(values @ counts),
+        sum_squares=float(values**2 @ counts),
+        bucket_limit=[edges[0], *edges[1:]],
+        bucket=[0.0, *heights],  # each is what lies below its limit, and above the one before
+    )
+
+
+def _layout() -> Summary.Value:
+    """The custom-scalars page: all functions in one chart."""
+    charts = [
+        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
+        for title, pattern in _CHARTS.items()
+    ]
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="Rewards", chart=charts)])
+    return Summary.Value(
+        tag=custom_scalar.CONFIG_SUMMARY_TAG,
+        metadata=custom_scalar.create_summary_metadata(),
+        tensor=TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()]),
+    )
