@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -50,18 +51,17 @@ class TensorBoardExporter:
     def write(self, step: int, scalars: Mapping[str, float], distributions: Mapping[str, Distribution]) -> None:
         """Adds one event."""
         if self._last is None or step < self._last:
-            self._add(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
+            self._add(step, session_log=SessionLog(status=SessionLog.START))
         if self._last is None:
             for summary in self._head:
-                self._add(Event(step=step, summary=summary))
+                self._add(step, summary=summary)
         self._last = step
         values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         values += [Summary.Value(tag=f"{name}/distribution", histo=_histogram(*of)) for name, of in distributions.items()]
-        self._add(Event(step=step, summary=Summary(value=values)))
+        self._add(step, summary=Summary(value=values))
 
-    def _add(self, event: Event) -> None:
-        event.wall_time = time.time()
-        self._writer.add_event(event)
+    def _add(self, step: int, **what: Any) -> None:
+        self._writer.add_event(Event(wall_time=time.time(), step=step, **what))
 
     def close(self) -> None:
         """Flushes it to the disk."""
