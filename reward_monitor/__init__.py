@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from reward_producers.alerts import Alert
     from reward_producers.dashboard_manager import DashboardManager
     from reward_producers.errors import RewardInputError
+    from reward_producers.hooks.trl import watch
     from reward_producers.metrics_tracker import RewardMetricsTracker
     from reward_producers.realtime_monitor import RealtimeMonitor
     from reward_producers.reporter import Reporter, start_run
@@ -23,6 +24,7 @@ __all__ = [
     "RewardMetricsTracker",
     "Role",
     "start_run",
+    "watch",
 ]
 
 _HOMES = {
@@ -35,6 +37,7 @@ _HOMES = {
     "RewardMetricsTracker": "reward_producers.metrics_tracker",
     "Role": "reward_schemas.events",
     "start_run": "reward_producers.reporter",
+    "watch": "reward_producers.hooks.trl",
 }
 
 

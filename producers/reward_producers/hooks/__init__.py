@@ -1,0 +1,1 @@
+"""Hooks into trainers that are others': one line to add, the script otherwise unchanged."""
