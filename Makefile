@@ -27,6 +27,12 @@ secrets:                         ## passwords for docker compose, once; needs Py
 test: fetch check                ## all tests, on the real Kafka, Faust and ClickHouse
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+test-trl: setup                  ## watch(trainer) on the real TRL, in an environment of its own: torch is several GB
+	[ -e .venv-trl ] || $(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/trl.txt
+	.venv-trl/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv-trl/bin/python -m pytest tests/trl
+
 coverage: fetch                  ## the same, and what of the code they reached: three times as long
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -71,6 +77,7 @@ lock:
 	$(LOCK) --extra jobs -c requirements/dev.txt pyproject.toml -o requirements/jobs.txt
 	$(LOCK) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(LOCK) requirements/picture.in -o requirements/picture.txt
+	$(subst 3.10,3.11,$(LOCK)) pyproject.toml requirements/trl.in -o requirements/trl.txt
 
 picture: setup                   ## README's picture anew, from a hacked and an honest run
 	$(PYTHON) -m venv .venv-picture
