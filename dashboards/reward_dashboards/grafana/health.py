@@ -84,6 +84,7 @@ def build() -> dict[str, Any]:
             _runs(),
         ],
         Rejects=[_letters(), _quarantines()],
+        Batches=[_batches()],
     )
 
 
@@ -116,6 +117,26 @@ def _rewards() -> Any:
         by=("function",),
     )
     return made.unit("ops").interval("10s")  # what its rows span
+
+
+def _batches() -> Any:
+    made = lines(
+        "Messages landed together",
+        "Messages of one insert: many while it catches up, few while it waits for them. Half had no more than this, and the largest.",
+        f"""
+        SELECT $__timeInterval(arrived) AS time, quantileExact(0.5)(messages) AS p50, max(messages) AS largest
+        FROM (
+            SELECT landed_at, min(append_time) AS arrived, count() AS messages
+            FROM event_log
+            WHERE {ARRIVED}
+            GROUP BY landed_at
+        )
+        GROUP BY time
+        ORDER BY time
+        """,
+        by=(),
+    )
+    return made.unit("short")
 
 
 def _late() -> Any:
