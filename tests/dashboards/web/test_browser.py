@@ -308,6 +308,7 @@ def test_a_run_shows_its_evidence(page: Page, url: str) -> None:
         "health",
         "run?run=no-such-run",
         f"run?run={quote(HOSTILE)}",
+        f"compare?runs={'x' * 10_000}&function={'y' * 10_000}",
         "compare?function=none&measure=maen",
     ],
 )
@@ -357,6 +358,7 @@ def test_sql_that_is_wrong_is_told_and_an_answer_can_be_taken_along(page: Page, 
         for text, said in (
             ("SELEC 1", "Syntax error"),
             ("INSERT INTO runs VALUES (1)", "privileges"),
+            ("SELECT groupArray(number) FROM numbers(1e10)", "memory limit"),
             ("SELECT run_id, last_step FROM runs", " rows"),
         ):
             box.fill(text)
