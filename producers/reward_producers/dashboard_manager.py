@@ -164,7 +164,11 @@ def _wandb(project: str, run_id: str | None, hyperparameters: Mapping[str, str |
         from reward_producers.exporters.weights_and_biases import WandbExporter
     except ImportError as error:
         raise _missing("enable_wandb", error) from error
-    return WandbExporter(project, run_id, hyperparameters)
+    try:
+        return WandbExporter(project, run_id, hyperparameters)
+    except Exception as error:  # W&B has many, and this is before the training begins
+        reason = f"W&B begins no run: {error}. `wandb login`, or WANDB_MODE=offline and `wandb sync` later"
+        raise RewardInputError("enable_wandb", reason) from error
 
 
 def _missing(argument: str, error: ImportError) -> RewardInputError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,24 +92,33 @@ def test_a_restart_and_a_return_to_a_checkpoint_neither_double_nor_lose(tmp_path
     assert scalars(read(tmp_path / "again"), "loss") == {0: 0.0, 1: 5.0, 2: 5.0}
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    """The history of the one run below a folder, from W&B's file: LevelDB's log format, of records in protobuf."""
-    made, part = [], b""
-    for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        data, at = file.read_bytes(), 7  # a head
-        while at < len(data):
-            if (left := 32_768 - at % 32_768) < 7:
-                at += left
-                continue
-            _, size, kind = struct.unpack_from("<IHB", data, at)
-            part += data[at + 7 : at + 7 + size]
-            at += 7 + size
-            if kind in (1, 4):  # whole, or the last part
-                record = wandb_internal_pb2.Record.FromString(part)
-                part = b""
-                if record.HasField("history"):
-                    made.append({item.key or "/".join(item.nested_key): item.value_json for item in record.history.item})
+def records(file: Path) -> list[wandb_internal_pb2.Record]:
+    """What W&B's file holds: LevelDB's log format, of records in protobuf."""
+    made, part, data, at = [], b"", file.read_bytes(), 7  # a head
+    while at + 7 <= len(data):
+        if (left := 32_768 - at % 32_768) < 7:
+            at += left
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, at)
+        if at + 7 + size > len(data):
+            break  # it is being written
+        part += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            made.append(wandb_internal_pb2.Record.FromString(part))
+            part = b""
     return made
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The history of the run below a folder. W&B's own process may write its files' ends after `finish` has returned."""
+    files = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+    deadline = time.monotonic() + 30
+    while not all(any(record.HasField("exit") for record in records(file)) for file in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    histories = [record.history for file in files for record in records(file) if record.HasField("history")]
+    return [{item.key or "/".join(item.nested_key): item.value_json for item in history.item} for history in histories]
 
 
 @pytest.fixture
@@ -131,6 +143,13 @@ def test_wandb_gets_a_run_of_its_own_which_a_restart_goes_on_with(offline: Path)
     assert [int(row["reward_monitor/step"]) for row in found] == list(range(6))
     assert [float(row["reward_monitor/reward/accuracy/mean"]) for row in found] == [metrics["accuracy"].mean for metrics in told]
     assert found[0]["reward_monitor/reward/accuracy/distribution/_type"] == '"histogram"'
+
+
+def test_wandb_without_a_login_is_told_before_the_training_begins(tmp_path: Path) -> None:
+    program = "from reward_monitor import DashboardManager; DashboardManager('p', enable_wandb=True, enable_tensorboard=False)"
+    here = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "enable_wandb: W&B begins no run" in done.stderr and "WANDB_MODE=offline" in done.stderr
 
 
 @pytest.mark.parametrize("every", [1, 4])
