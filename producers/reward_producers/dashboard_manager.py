@@ -52,7 +52,7 @@ class DashboardManager:
     >>> dashboards.close()
 
     Nothing raises into the training: what a place to write to fails in ("tensorboard", "wandb"), and steps or metrics that are no
-    numbers ("input"), are logged once and counted in `failures`, and the next call is tried again. strict: the latter raise
+    numbers ("input"), are logged once and counted in `failures`, a step of that place each, and the next call is tried again. strict: the latter raise
     `RewardInputError` instead. What is unknown or not finite is left out, a gap in the chart. Raises `RewardInputError` where it
     can't be set up. Calls are to come from one thread at a time.
     """
@@ -154,9 +154,9 @@ def _tensorboard(folder: Path, hyperparameters: Mapping[str, str | float | bool]
         raise _missing("enable_tensorboard", error) from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        return TensorBoardExporter(folder, hyperparameters)
     except OSError as error:
         raise RewardInputError("log_dir", f"{folder} can't be written to: {error.strerror}") from error
-    return TensorBoardExporter(folder, hyperparameters)
 
 
 def _wandb(project: str, run_id: str | None, hyperparameters: Mapping[str, str | float | bool] | None) -> Exporter:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -31,19 +30,17 @@ def add(parser: Parser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Streamlit's exit code."""
+    """Becomes Streamlit, so that whoever stops this process has stopped the server."""
     environment, arguments = dict(os.environ), ["--", "--every", str(given.every)]
     if _offline(given.data_dir):
         arguments += ["--data-dir", str(given.data_dir)]
     else:
         environment |= variables("clickhouse", running_settings(given, "clickhouse").clickhouse)
-    print(f"http://{given.address}:{given.port}", file=sys.stderr)
-    try:
-        return subprocess.call(
-            [*serve.command(given.address, given.port), *arguments], env=environment, stdout=subprocess.DEVNULL
-        )
-    except KeyboardInterrupt:
-        return 130
+    print(f"http://{given.address}:{given.port}", file=sys.stderr, flush=True)
+    with Path(os.devnull).open("wb") as nowhere:  # for what Streamlit says of itself
+        os.dup2(nowhere.fileno(), 1)
+    command = [*serve.command(given.address, given.port), *arguments]
+    os.execve(command[0], command, environment)  # no shell is wanted
 
 
 def _seconds(text: str) -> float:

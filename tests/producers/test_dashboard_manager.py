@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import struct
@@ -185,23 +186,31 @@ def test_what_is_no_number_is_left_out_counted_and_said_once(tmp_path: Path, cap
         strict.log_metrics(3, {"name": "text"})  # type: ignore[dict-item]
 
 
-def test_a_place_that_fails_never_raises_into_the_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+FULL = """
+import json, pathlib, resource, sys
+from reward_monitor import DashboardManager
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+dashboards = DashboardManager("p", log_dir=sys.argv[1])
+dashboards.log_metrics(0, {"loss": 0.0})
+(file,) = pathlib.Path(sys.argv[1], "p").iterdir()
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 1000, hard))
+for step in range(1, 200):
+    dashboards.log_metrics(step, {"loss": float(step)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+for step in range(200, 210):
+    dashboards.log_metrics(step, {"loss": float(step)})
+dashboards.close()
+print(json.dumps(dashboards.failures))
+"""
 
-    dashboards = DashboardManager("p", log_dir=tmp_path)
-    with monkeypatch.context() as patched:
-        patched.setattr(EventFileWriter, "add_event", full)
-        for step in range(3):
-            dashboards.log_metrics(step, {"loss": 0.0})
-    assert dashboards.failures == {"tensorboard": 3} and caplog.text.count("No space left") == 1
-    dashboards.log_metrics(3, {"loss": 1.0})
-    dashboards.close()
-    assert scalars(read(tmp_path / "p"), "loss") == {3: 1.0}
+
+def test_a_file_that_cannot_grow_never_raises_counts_what_is_lost_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    lost = json.loads(done.stdout)["tensorboard"]
+    found = scalars(read(tmp_path / "p"), "loss")
+    assert lost > 100 and done.stderr.count("File too large") == 1
+    assert found == {step: float(step) for step in (*range(200 - lost), *range(200, 210))}
 
 
 def test_a_directory_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""TensorBoard's event files, written by TensorBoard's own writer: neither torch nor TensorFlow is needed."""
+"""TensorBoard's event files, by TensorBoard's own messages and records: neither torch nor TensorFlow is needed."""
 
 from __future__ import annotations
 
+import os
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,11 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from reward_producers.exporters.destination import Distribution
 
 _BINS = 30
-_FLUSH_S = 10  # what a kill -9 may cost
 _CHARTS = {  # of the custom-scalars page: a title, and which scalars are its lines
     "Mean reward": r"^reward/[^/]+/mean$",
     "What drives the advantages": r"^reward/[^/]+/variance_contribution$",
@@ -35,11 +37,14 @@ class TensorBoardExporter:
     """Writes below one directory, a file for each process that does. hyperparameters: of the HParams page.
 
     The first step of a process, and one that goes back, supersede what earlier files have from there on: TensorBoard shows
-    each step once.
+    each step once. A step is in the file when `write` returns. One that can't be written raises OSError, and leaves no trace: a
+    reader would stop at half of a record.
     """
 
     def __init__(self, folder: Path, hyperparameters: Mapping[str, str | float | bool] | None = None) -> None:
-        self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_S)
+        # Readers take files in the order of their names.
+        name = f"events.out.tfevents.{time.time_ns() / 1e9:020.9f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (folder / name).open("xb", buffering=0)
         self._last: int | None = None
         self._head = [Summary(value=[_layout()])]
         if hyperparameters:
@@ -50,22 +55,35 @@ class TensorBoardExporter:
 
     def write(self, step: int, scalars: Mapping[str, float], distributions: Mapping[str, Distribution]) -> None:
         """Adds one event."""
+        first = self._last is None
+        events: list[dict[str, Any]] = [{"file_version": "brain.Event:2"}] if first else []
         if self._last is None or step < self._last:
-            self._add(step, session_log=SessionLog(status=SessionLog.START))
-        if self._last is None:
-            for summary in self._head:
-                self._add(step, summary=summary)
-        self._last = step
+            events.append({"session_log": SessionLog(status=SessionLog.START)})
+        if first:
+            events += [{"summary": summary} for summary in self._head]
         values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         values += [Summary.Value(tag=f"{name}/distribution", histo=_histogram(*of)) for name, of in distributions.items()]
-        self._add(step, summary=Summary(value=values))
+        events.append({"summary": Summary(value=values)})
+        self._append(step, events)
+        self._last = step
 
-    def _add(self, step: int, **what: Any) -> None:
-        self._writer.add_event(Event(wall_time=time.time(), step=step, **what))
+    def _append(self, step: int, events: Sequence[Mapping[str, Any]]) -> None:
+        """All of them, or none."""
+        block = BytesIO()
+        for event in events:
+            RecordWriter(block).write(Event(wall_time=time.time(), step=step, **event).SerializeToString())
+        whole, left = self._file.tell(), block.getbuffer()
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            raise
 
     def close(self) -> None:
-        """Flushes it to the disk."""
-        self._writer.close()
+        """Closes the file."""
+        self._file.close()
 
 
 def _histogram(values: np.ndarray, counts: np.ndarray) -> HistogramProto:

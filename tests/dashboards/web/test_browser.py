@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -84,8 +83,9 @@ def served(*arguments: str, **environment: str) -> Iterator[str]:
             time.sleep(0.2)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        server.terminate()
         server.wait(20)
+        assert not serves("127.0.0.1", port)  # it leaves nobody behind
 
 
 @pytest.fixture(scope="module")
