@@ -25,7 +25,9 @@ def add(parser: Parser) -> None:
     )
     parser.example("reward-monitor web", "reward-monitor web --data-dir runs --port 8080")
     parser.add_argument("--port", type=whole_number(1), default=serve.PORT, help="default: %(default)s")
-    parser.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="between updates (default: 2)")
+    parser.add_argument(
+        "--every", type=_seconds, default=serve.EVERY_S, metavar="SECONDS", help="between updates (default: %(default)s)"
+    )
     parser.add_argument("--address", default="127.0.0.1", help="where it listens (default: %(default)s)")
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 import streamlit as st
 from reward_engine.kinds import REWARD
 from reward_engine.measures import BY_NAME
 
+from reward_dashboards.web import parts
 from reward_dashboards.web.chart import Panel, charts, zoomed
 from reward_dashboards.web.figures import View, lines
 from reward_dashboards.web.source import Curve, Source
@@ -49,7 +47,7 @@ def drawn(source: Source, run_ids: Sequence[str], things: Sequence[Thing], view:
     charts([_panel(thing, curves, view, height) for thing, curves in found.items()], key, columns=1 if len(found) == 1 else 2)
     if len(things) > _CHARTS:
         st.caption(f"The first {_CHARTS} of {len(things)} charts.")
-    _takeaway(found)
+    parts.take_along(pa.concat_tables(_tables(found)), "curves", "the points of all charts")
 
 
 def _panel(thing: Thing, curves: dict[str, Curve], view: View, height: int) -> Panel:
@@ -58,16 +56,6 @@ def _panel(thing: Thing, curves: dict[str, Curve], view: View, height: int) -> P
     figure.update_layout(height=height)
     badge = ", ".join(sorted({curve.badge for curve in curves.values()}))
     return Panel(f"{thing.title}-{view}", thing.title, figure, badge, of.means if of else "")
-
-
-def _takeaway(found: dict[Thing, dict[str, Curve]]) -> None:
-    table = pa.concat_tables(_tables(found))
-    csv, parquet = io.BytesIO(), io.BytesIO()
-    pyarrow.csv.write_csv(table, csv)
-    pyarrow.parquet.write_table(table, parquet)
-    one, two, _ = st.columns([1, 1, 5])
-    one.download_button("CSV", csv.getvalue(), file_name="curves.csv", mime="text/csv", help="the points of all charts")
-    two.download_button("Parquet", parquet.getvalue(), file_name="curves.parquet", help="the points of all charts")
 
 
 def _tables(found: dict[Thing, dict[str, Curve]]) -> Iterator[pa.Table]:

@@ -18,7 +18,7 @@ from reward_schemas.errors import MonitorError
 from reward_schemas.settings import load
 from reward_store.settings import ClickHouseSettings
 
-from reward_dashboards.web import alerts, compare, fleet, function, health, parts, rules, run, sql
+from reward_dashboards.web import alerts, compare, fleet, function, health, parts, rules, run, serve, sql
 from reward_dashboards.web.directory_source import DirectorySource
 from reward_dashboards.web.source import Reading, Source
 from reward_dashboards.web.store_source import StoreSource
@@ -60,7 +60,7 @@ def main() -> None:
     """Draws the page that the URL names."""
     parser = argparse.ArgumentParser(prog="web_dashboard.py")
     parser.add_argument("--data-dir", default="", help="a directory of offline runs; default: the ClickHouse of the settings")
-    parser.add_argument("--every", type=float, default=parts.EVERY_S, help="seconds between updates; default: %(default)s")
+    parser.add_argument("--every", type=float, default=serve.EVERY_S, help="seconds between updates; default: %(default)s")
     given = parser.parse_args(sys.argv[1:])
     st.session_state["every_s"] = given.every
     st.set_page_config(page_title="Reward monitor", page_icon=_FAVICON, layout="wide")

@@ -18,7 +18,7 @@ def page(source: Source) -> None:
     runs = state.runs(source)
     if not runs:
         return
-    functions = list(dict.fromkeys(name for run_id in runs for name in source.functions(run_id)))
+    functions = state.functions(source, runs)
     reported = {
         f"{name} ({kind})": Thing(name, "mean", kind)
         for run_id in runs

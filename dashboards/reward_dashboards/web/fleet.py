@@ -49,7 +49,7 @@ def _table(cards: list[RunCard]) -> None:
             "project": card.project,
             "state": card.state,
             "verdict": card.verdict,
-            "why": card.sentence.replace("`", ""),
+            "why": parts.bare(card.sentence),
             "step": card.step,
             "reward": card.reward,
             "alerts": sum(card.firing.get(level, 0) for level in ("critical", "warning")),

@@ -30,7 +30,7 @@ def page(source: Source) -> None:
     runs = state.runs(source)
     if not runs:
         return
-    functions = list(dict.fromkeys(name for run_id in runs for name in source.functions(run_id)))
+    functions = state.functions(source, runs)
     if not functions:
         st.info("Nothing is known of these runs' rewards yet.")
         return

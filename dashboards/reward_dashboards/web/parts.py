@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import streamlit as st
 from reward_schemas.errors import MonitorError
 
 from reward_dashboards.web.source import AlertCard, Reading, RunCard, Source
 
-EVERY_S = 2.0
 _COLOURS = {
     "learning": "green", "unverified": "blue", "falling": "orange", "suspicious": "orange", "hacking": "red", "broken": "red",
     "critical": "red", "warning": "orange",
@@ -30,11 +33,30 @@ def plain(text: str) -> str:
     return "`".join(part if i % 2 else escaped for i, (part, escaped) in enumerate(zip(parts, outer, strict=True)))
 
 
+def bare(text: str) -> str:
+    """A sentence for a table, which knows no Markdown."""
+    return text.replace("`", "")
+
+
+def take_along(table: pa.Table, name: str, said: str = "") -> None:
+    """Buttons that save a table as CSV and Parquet."""
+    csv, parquet = io.BytesIO(), io.BytesIO()
+    one, two, _ = st.columns([1, 1, 5])
+    pyarrow.parquet.write_table(table, parquet)
+    two.download_button("Parquet", parquet.getvalue(), file_name=f"{name}.parquet", help=said)
+    try:
+        pyarrow.csv.write_csv(table, csv)
+    except pa.ArrowInvalid:  # arrays and maps have no place in CSV
+        one.caption("no CSV of nested columns")
+    else:
+        one.download_button("CSV", csv.getvalue(), file_name=f"{name}.csv", mime="text/csv", help=said)
+
+
 def live(source: Source, body: Callable[[], None]) -> None:
     """A part that is drawn anew every few seconds, unless it is paused. What goes wrong is told in it, and it goes on."""
     paused = st.session_state.get("paused", False)
 
-    @st.fragment(run_every=st.session_state.get("every_s", EVERY_S) if source.live and not paused else None)
+    @st.fragment(run_every=st.session_state["every_s"] if source.live and not paused else None)
     def part() -> None:
         try:
             body()
@@ -63,7 +85,7 @@ def alerts_table(alerts: Iterable[AlertCard], *, runs: bool = True) -> None:
             "rule": alert.rule,
             **({"run": alert.run_id} if runs else {}),
             "from step": alert.since_step,
-            "what": (alert.summary + (f" ({alert.reason})" if alert.reason else "")).replace("`", ""),
+            "what": bare(alert.summary + (f" ({alert.reason})" if alert.reason else "")),
             "function": alert.function,
             "to step": alert.last_step,
             "fired": ago(alert.fired),

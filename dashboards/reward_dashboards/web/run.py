@@ -106,7 +106,7 @@ def _evidence(source: Source, run_id: str) -> None:
             {
                 "level": d.level,
                 "detector": d.detector,
-                "what it found": d.sentence.replace("`", "") or (f"needs {d.needs}" if d.needs else ""),
+                "what it found": parts.bare(d.sentence) or (f"needs {d.needs}" if d.needs else ""),
                 "function": d.series,
                 "steps": f"{d.recent_from} to {d.recent_to - 1}" if d.recent_to > d.recent_from else "",
                 "groups that show it": ", ".join(map(str, d.examples)),

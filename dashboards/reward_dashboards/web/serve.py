@@ -7,6 +7,7 @@ import urllib.request
 from importlib.resources import files
 
 PORT = 8501
+EVERY_S = 2.0  # between updates
 
 
 def command(address: str, port: int) -> tuple[str, ...]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
-import pyarrow.csv
-import pyarrow.parquet
 import streamlit as st
 from reward_schemas.errors import MonitorError
 from reward_store.queries import FIVE_QUERIES
@@ -34,13 +30,4 @@ def page(source: StoreSource) -> None:
         return
     st.dataframe(answer.to_pylist(), hide_index=True)
     st.caption(f"{answer.num_rows:,} rows" + (f", the first {_ROWS:,}" if answer.num_rows == _ROWS else ""))
-    csv, parquet = io.BytesIO(), io.BytesIO()
-    one, two, _ = st.columns([1, 1, 6])
-    pyarrow.parquet.write_table(answer, parquet)
-    two.download_button("Parquet", parquet.getvalue(), file_name="answer.parquet")
-    try:
-        pyarrow.csv.write_csv(answer, csv)
-    except pyarrow.ArrowInvalid:  # arrays and maps have no place in CSV
-        one.caption("no CSV of nested columns")
-    else:
-        one.download_button("CSV", csv.getvalue(), file_name="answer.csv", mime="text/csv")
+    parts.take_along(answer, "answer")

@@ -67,6 +67,11 @@ def runs(source: Source) -> list[str]:
     return chosen
 
 
+def functions(source: Source, run_ids: Sequence[str]) -> list[str]:
+    """The reward functions that any of these runs has, the total first."""
+    return list(dict.fromkeys(name for run_id in run_ids for name in source.functions(run_id)))
+
+
 def view() -> View:
     """How curves are drawn, chosen beside the page."""
     with st.sidebar:

@@ -59,7 +59,7 @@ def shown(page: str) -> None:
         with keep.popover("Save view"):
             name = st.text_input("Name", key="view-name", max_chars=_NAME_MAX).strip()
             if st.button("Save", disabled=not name, key="view-save"):
-                save(file, name, f"{page}?{urlencode(st.query_params.to_dict() | _lists(), doseq=True)}")
+                save(file, name, f"{page}?{urlencode(_parameters(), doseq=True)}")
                 st.rerun()
             gone = st.selectbox("Forget", ["", *found], key="view-forget")
             if gone and st.button("Forget it", key="view-gone"):
@@ -69,5 +69,5 @@ def shown(page: str) -> None:
         st.error(parts.plain(str(error)), icon=":material/warning:")
 
 
-def _lists() -> dict[str, list[str]]:
+def _parameters() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
