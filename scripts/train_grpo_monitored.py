@@ -63,9 +63,10 @@ def _with_numpy(given: argparse.Namespace, where: dict[str, Any]) -> None:
     config = TrainConfig(seed=given.seed, steps=given.num_steps)
     run = reward_monitor.start_run(PROJECT, config.task.functions, trainer="numpy_grpo", config=vars(given), **where)
     report = publish(run)
-    tracker = reward_monitor.RewardMetricsTracker(config.task.functions, planned_steps=config.steps)
     if given.enable_alerts:
         tracker = reward_monitor.RealtimeMonitor(reward_function_names=config.task.functions, planned_steps=config.steps).tracker
+    else:
+        tracker = reward_monitor.RewardMetricsTracker(config.task.functions, planned_steps=config.steps)
     dashboards = reward_monitor.DashboardManager(PROJECT, run_id=run.run_id, enable_tensorboard=given.log_distributions)
 
     def on_step(batch: StepBatch) -> None:

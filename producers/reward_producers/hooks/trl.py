@@ -99,12 +99,14 @@ class _Watching(TrainerCallback):  # type: ignore[misc]  # transformers isn't in
         trainer._calculate_rewards = self._after(trainer._calculate_rewards, self._scored)
         trainer._generate_and_score_completions = self._after(trainer._generate_and_score_completions, self._generated)
 
-    def _after(self, method: Callable[..., Any], tell: Callable[[tuple[Any, ...], Any], None]) -> Callable[..., Any]:
+    def _after(self, method: Callable[..., Any], tell: Callable[[Mapping[str, Any], Any], None]) -> Callable[..., Any]:
+        signature = inspect.signature(method)
+
         @wraps(method)
         def listened(*given: Any, **named: Any) -> Any:
             result = method(*given, **named)
             if self._trainer.model.training:
-                self._safely(lambda: tell((*given, *named.values()), result))
+                self._safely(lambda: tell(signature.bind(*given, **named).arguments, result))
             return result
 
         return listened
@@ -117,18 +119,16 @@ class _Watching(TrainerCallback):  # type: ignore[misc]  # transformers isn't in
                 log.warning("what the trainer did can't be read, this is said once: %s: %s", type(error).__name__, error)
             self._failed = True
 
-    def _scored(self, given: tuple[Any, ...], rewards: Any) -> None:
-        self._ids, self._rewards = given[_REWARDS_TAKE.index("completion_ids_list")], rewards
+    def _scored(self, given: Mapping[str, Any], rewards: Any) -> None:
+        self._ids, self._rewards = given["completion_ids_list"], rewards
 
-    def _generated(self, _: tuple[Any, ...], output: Mapping[str, Any]) -> None:
+    def _generated(self, _: Mapping[str, Any], output: Mapping[str, Any]) -> None:
         trainer, n = self._trainer, len(self._ids)
         first, size = trainer.accelerator.process_index * n, trainer.num_generations
         step = trainer.state.global_step + 1
         # Several batches may be generated for one optimizer step; TRL counts micro-steps in `_step`.
-        accumulated, every = (
-            trainer.current_gradient_accumulation_steps,
-            trainer.args.steps_per_generation * trainer.num_iterations,
-        )
+        accumulated = trainer.current_gradient_accumulation_steps
+        every = trainer.args.steps_per_generation * trainer.num_iterations
         if step != self._step:
             self._step, self._groups = step, 0
         mine = self._rewards[first : first + n].tolist()
@@ -156,8 +156,7 @@ class _Watching(TrainerCallback):  # type: ignore[misc]  # transformers isn't in
         told = {}
         for name, ours in _EACH_STEP.items():
             values = self._trainer._metrics["train"].get(name, ())
-            read = self._read.get(name, 0)
-            new = values[read if read <= len(values) else 0 :]  # TRL empties them when it logs
+            new = values[self._read.get(name, 0) :]
             self._read[name] = len(values)
             if new:
                 told[ours] = sum(new) / len(new)
