@@ -16,6 +16,7 @@ from reward_schemas.parse import Refused
 from reward_producers.columns import whole_number
 from reward_producers.errors import RewardInputError
 from reward_producers.exporters.destination import Exporter
+from reward_producers.files import folder_name
 from reward_producers.metrics import Metrics, StepMetrics
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ class DashboardManager:
     >>> dashboards.log_metrics(0, {"loss": 0.5})
     >>> dashboards.close()
 
-    Nothing raises into the training: what a place to write to fails in ("tensorboard", "wandb"), and steps or metrics that are no
-    numbers ("input"), are logged once and counted in `failures`, a step of that place each, and the next call is tried again. strict: the latter raise
+    Nothing raises into the training: a step that a place to write to fails in ("tensorboard", "wandb"), and a step or metric that
+    is no number ("input"), is logged once and counted in `failures`, and the next one is tried. strict: the latter raise
     `RewardInputError` instead. What is unknown or not finite is left out, a gap in the chart. Raises `RewardInputError` where it
     can't be set up. Calls are to come from one thread at a time.
     """
@@ -73,7 +74,7 @@ class DashboardManager:
         self._measures, self._strict = measures, strict
         self._exporters: dict[str, Exporter] = {}
         if enable_tensorboard:
-            folder = Path(log_dir).joinpath(*(_file_name(part) for part in (project_name, run_id) if part))
+            folder = Path(log_dir).joinpath(*(folder_name(part) for part in (project_name, run_id) if part))
             self._exporters["tensorboard"] = _tensorboard(folder, hyperparameters)
         if enable_wandb:
             self._exporters["wandb"] = _wandb(project_name, run_id, hyperparameters)
@@ -92,7 +93,7 @@ class DashboardManager:
 
     def _scalars(self, metrics: Metrics | Numbers) -> dict[str, float]:
         if not isinstance(metrics, Metrics):
-            return dict(filter(_known, ((str(name), self._number(str(name), value)) for name, value in metrics.items())))
+            return {str(name): number for name, value in metrics.items() if isfinite(number := self._number(str(name), value))}
         flat = metrics.as_dict(self._measures)
         return flat | metrics.window.as_dict(self._measures) if isinstance(metrics, StepMetrics) else flat
 
@@ -135,16 +136,6 @@ class DashboardManager:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _known(metric: tuple[str, float]) -> bool:
-    return isfinite(metric[1])
-
-
-def _file_name(text: str) -> str:
-    """A name as a directory's."""
-    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[:100]
-    return plain.strip(".") or "_"
 
 
 def _tensorboard(folder: Path, hyperparameters: Mapping[str, str | float | bool] | None) -> Exporter:

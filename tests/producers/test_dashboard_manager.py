@@ -61,7 +61,7 @@ def test_tensorboard_reads_back_scalars_distributions_hyperparameters_and_a_layo
     ) as dashboards:
         for metrics, _ in training(12):
             dashboards.log_metrics(metrics.step, metrics)
-    found = read(tmp_path / "maths" / "a_b")
+    found = read(tmp_path / "maths" / "a%2Fb")
     for metrics, accuracy in training(12):
         assert scalars(found, "reward/accuracy/mean")[metrics.step] == np.float32(metrics["accuracy"].mean)
         assert scalars(found, "reward_window/total/std")[metrics.step] == np.float32(metrics.window.total.std)

@@ -20,9 +20,8 @@ from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from reward_producers.exporters.destination import Distribution
+from reward_producers.exporters.destination import Distribution, histogram
 
-_BINS = 30
 _CHARTS = {  # of the custom-scalars page: a title, and which scalars are its lines
     "Mean reward": r"^reward/[^/]+/mean$",
     "What drives the advantages": r"^reward/[^/]+/variance_contribution$",
@@ -87,8 +86,7 @@ class TensorBoardExporter:
 
 
 def _histogram(values: np.ndarray, counts: np.ndarray) -> HistogramProto:
-    """Bins of equal width between the least and the greatest value."""
-    heights, edges = np.histogram(values, bins=_BINS, weights=counts)
+    heights, edges = histogram(values, counts)
     return HistogramProto(
         min=values[0],
         max=values[-1],

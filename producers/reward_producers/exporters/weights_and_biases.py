@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-import numpy as np
 import wandb
 
-from reward_producers.exporters.destination import Distribution
+from reward_producers.exporters.destination import Distribution, histogram
 
 _PREFIX = "reward_monitor"
 _STEP = f"{_PREFIX}/step"
-_BINS = 30
 
 
 class WandbExporter:
@@ -36,9 +34,8 @@ class WandbExporter:
     def write(self, step: int, scalars: Mapping[str, float], distributions: Mapping[str, Distribution]) -> None:
         """Logs one row; in a joined run, into the row that the trainer logs next."""
         row: dict[str, object] = {f"{_PREFIX}/{name}": value for name, value in scalars.items()}
-        for name, (values, counts) in distributions.items():
-            histogram = np.histogram(values, bins=_BINS, weights=counts)
-            row[f"{_PREFIX}/{name}/distribution"] = wandb.Histogram(np_histogram=histogram)
+        for name, of in distributions.items():
+            row[f"{_PREFIX}/{name}/distribution"] = wandb.Histogram(np_histogram=histogram(*of))
         if self._joined and self._run.step == self._row:
             self._run.log({}, commit=True)  # the trainer has logged nothing since: this row would replace ours
         # Never step=: W&B drops rows whose step is below one that it has seen, and the trainer's own would be among them.
