@@ -10,11 +10,6 @@ how long that takes is said beside it.
 from __future__ import annotations
 
 import argparse
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, WebSocket, sync_playwright
-from reward_dashboards.web.serve import serves
+from reward_dashboards.web.serve import EVERY_S
 from reward_producers.reporter import Reporter, start_run
 
+from tests.dashboards.web.serving import CHROMIUM, served
+
 STEPS, GROUPS, SIZE = 50, 8, 8
-EVERY_S = 2.0
 FUNCTIONS = {"accuracy": 1.0, "format": 0.2, "length": 0.1}
 
 
@@ -43,10 +39,10 @@ def main() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             _training(Path(folder), runs),
-            _served(folder) as url,
+            served("--data-dir", folder) as url,
             sync_playwright() as p,
         ):
-            browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             began = time.perf_counter()
             _looked(browser, url, f"text=run-{runs - 1} · p · live", 0)
             print(f"{runs:>5} read in {time.perf_counter() - began:.1f} s", flush=True)
@@ -116,22 +112,6 @@ def _training(folder: Path, runs: int) -> Iterator[None]:
         over.set()
         training.join()
         run.finish()
-
-
-@contextmanager
-def _served(folder: str) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("reward-monitor")), "web", "--data-dir", folder, "--port", str(port)]
-    server = subprocess.Popen([*command, "--every", str(EVERY_S)], stderr=subprocess.DEVNULL)
-    try:
-        while not serves("127.0.0.1", port):
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ python scripts/web_pictures.py docs/images
 from __future__ import annotations
 
 import argparse
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
-from reward_dashboards.web import serve
+
+from tests.dashboards.web.serving import CHROMIUM, served
 
 SIZE = {"width": 1280, "height": 900}
 RUN = "iframe >> nth=0"
@@ -30,22 +28,13 @@ def main() -> None:
         for seed, name in ((0, "pays-for-length"), (3, "learns")):
             train = [sys.executable, "-m", "reward_producers.numpy_grpo", "--seed", str(seed), "--steps", "200", "--run-id", name]
             subprocess.run([*train, "--data-dir", scratch], check=True, stdout=subprocess.DEVNULL)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = subprocess.Popen([*serve.command("127.0.0.1", port), "--", "--data-dir", scratch], stdout=subprocess.DEVNULL)
-        try:
-            while not serve.serves("127.0.0.1", port):
-                time.sleep(0.2)
-            _take(f"http://127.0.0.1:{port}", folder)
-        finally:
-            server.terminate()
-            server.wait()
+        with served("--data-dir", scratch) as url:
+            _take(url, folder)
 
 
 def _take(url: str, folder: Path) -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]  # a mapping of its two sizes
         page.set_default_timeout(60_000)
         for name, where, charts in (
